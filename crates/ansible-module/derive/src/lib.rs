@@ -1,0 +1,1 @@
+//! The derive behind the option table of `ansible-module`.

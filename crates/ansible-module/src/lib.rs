@@ -1,0 +1,1 @@
+//! The Ansible module protocol and the life cycle of a run.

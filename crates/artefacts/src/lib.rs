@@ -1,0 +1,1 @@
+//! For development: builds the pinned programs that tests and the lab run, and keeps them in a cache.

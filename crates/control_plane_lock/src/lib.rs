@@ -1,0 +1,1 @@
+//! Holds the lock and the record of a control-plane operation.

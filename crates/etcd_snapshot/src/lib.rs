@@ -1,0 +1,1 @@
+//! Saves a verified snapshot of an etcd cluster.

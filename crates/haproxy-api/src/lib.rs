@@ -1,0 +1,1 @@
+//! The HAProxy runtime socket: values, and calls.

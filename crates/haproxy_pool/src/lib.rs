@@ -1,0 +1,1 @@
+//! Takes a server out of HAProxy backends and puts it back.

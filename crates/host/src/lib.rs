@@ -1,0 +1,1 @@
+//! Effects on this machine: commands, files, units, block devices, the kernel log.

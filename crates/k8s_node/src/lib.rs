@@ -1,0 +1,1 @@
+//! Cordons, drains, uncordons, awaits or deletes a Kubernetes node.

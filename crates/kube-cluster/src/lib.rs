@@ -1,0 +1,1 @@
+//! Kubernetes nodes, drain, leases and readiness: values, and thin calls over kube.

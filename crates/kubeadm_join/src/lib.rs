@@ -1,0 +1,1 @@
+//! Joins this host to a kubeadm cluster as a control-plane node.

@@ -1,0 +1,1 @@
+//! Makes and revokes what a kubeadm control-plane join needs.

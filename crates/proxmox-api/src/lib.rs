@@ -1,0 +1,1 @@
+//! The Proxmox VE API: values, and calls over ureq.

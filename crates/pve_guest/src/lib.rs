@@ -1,0 +1,1 @@
+//! Controls the power state of a Proxmox VE guest.
