@@ -177,8 +177,11 @@ fn toolchain() -> anyhow::Result<String> {
 }
 
 fn is_too_old(version: &str) -> bool {
+    let number = |part: &str| {
+        part.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse::<u32>().ok())
+    };
     let mut parts =
-        version.trim_start_matches("go").split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+        version.trim_start_matches("go").split('.').map(|part| number(part).unwrap_or(0));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < (1, 26)
 }
 
