@@ -1,0 +1,1 @@
+"""A Proxmox VE API over real disk files and real power, for the lab and for tests."""
