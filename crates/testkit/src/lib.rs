@@ -1,1 +1,9 @@
 //! For tests: cases, laws, real servers on free ports, and the runner of built modules.
+//!
+//! A module's `tests/it/main.rs` is one target with `cases`, `laws` and `live` in it:
+//! `testkit::cases::check::<MyModule>(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases"))`, `testkit::laws::check::<MyModule>(…)` over
+//! generated worlds, and live tests against the real servers of this crate through `testkit::module::Call::new(env!("CARGO_BIN_EXE_…"), …)`.
+
+pub mod cases;
+pub mod laws;
+pub mod module;
