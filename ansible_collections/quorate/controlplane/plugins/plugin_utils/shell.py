@@ -1,0 +1,81 @@
+# Copyright: Quorate contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The shell commands that find, run and store the program on a target. POSIX sh, dash and busybox."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+
+STARTED = 'quorate: started'
+MACHINES = {'x86_64': 'x86_64', 'amd64': 'x86_64', 'aarch64': 'aarch64', 'arm64': 'aarch64'}
+
+
+def arch(machine):
+    """The architecture's directory for what `uname -m` says, or None."""
+    return MACHINES.get(machine)
+
+
+def word(output, verb):
+    """What a command said after `quorate: <verb> `, or None."""
+    prefix = f'quorate: {verb} '
+    for line in output.splitlines():
+        if line.startswith(prefix):
+            return line[len(prefix):].strip()
+    return None
+
+
+def _directories(directory):
+    """Where the program may lie, as words for `set --`.
+
+    For root it is a place of root's own, whatever HOME says: with `sudo` without -H that is the login user's, who could
+    put another program there. "/" belongs to whom runs this only for root: a test without a process of its own.
+    """
+    if directory:
+        return f'set -- {shlex.quote(directory)}'
+    return 'if [ -O / ]; then set -- ~root/.cache/quorate /var/cache/quorate; else set -- "$HOME/.cache/quorate"; fi'
+
+
+def run(hashes, directory, environment):
+    """Runs the program with the JSON on standard input, or says which machine it is absent for."""
+    cases = ' '.join(f'{m}) s={hashes[a]};;' for m, a in MACHINES.items() if a in hashes)
+    exports = f'export {environment}; ' if environment else ''
+    return (
+        f'echo "{STARTED}"; m=$(uname -m); case $m in {cases} *) s=none;; esac; {_directories(directory)}; '
+        # No exec: where the program is killed the shell says so by its status; ssh itself would call the host unreachable.
+        # -O: the directory is our own, so that nobody else can have put a file into it.
+        f'for d; do if [ -O "$d" ] && [ -x "$d/$s" ]; then {exports}"$d/$s" -; exit $?; fi; done; '
+        # The JSON is read to its end, or the connection's writer meets a closed pipe.
+        'cat >/dev/null; echo "quorate: absent $m"'
+    )
+
+
+def store(digest, directory):
+    """Takes the program from standard input into the first directory that can run it, under its hash."""
+    new = f'.new.{secrets.token_hex(8)}'
+    return (
+        f'umask 077; {_directories(directory)}; why=; '
+        'for d; do '
+        f't="$d/{new}"; '
+        'if ! mkdir -p "$d" 2>/dev/null || [ ! -O "$d" ] || ! chmod 700 "$d" 2>/dev/null || ! ( : >"$t" ) 2>/dev/null; '
+        'then why="$why\\"$d\\" cannot be written by $(id -un); "; continue; fi; '
+        'chmod 700 "$t"; '
+        'if [ ! -x "$t" ]; then rm -f "$t"; why="$why\\"$d\\" is mounted noexec; "; continue; fi; '
+        'trap \'rm -f "$t"\' 0 1 2 15; '
+        'if ! cat >"$t"; then echo "quorate: unstored \\"$d\\" could not take the program (disk full?)"; exit 0; fi; '
+        'h=$(sha256sum <"$t"); h=${h%% *}; '
+        f'if [ "$h" != {digest} ]; then '
+        f'echo "quorate: unstored what arrived has sha256 ${{h:-unknown}}, {digest} was sent"; exit 0; fi; '
+        f'if ! mv -f "$t" "$d/{digest}"; then echo "quorate: unstored \\"$d/{digest}\\" could not be put in place"; exit 0; fi; '
+        # Programs of earlier versions go; a few stay for other controllers and, in a shared home, other machines.
+        'cd "$d" && ls -t | tail -n +9 | while read -r f; do rm -f -- "$f"; done; '
+        'echo "quorate: stored $d"; exit 0; '
+        'done; '
+        'cat >/dev/null; echo "quorate: unstored ${why%; }"'
+    )
+
+
+def chunk(path, block, blocks, size):
+    """Prints some blocks of a file as one line of base64."""
+    return f'dd if={shlex.quote(path)} bs={size} skip={block} count={blocks} 2>/dev/null | base64 | tr -d "\\n"; echo'
