@@ -14,12 +14,12 @@ from .api import QuoratePve
 
 
 def certificate(settings):
-    """Paths of the certificate and its key; made where they do not exist."""
-    cert, key = settings['cert'], settings['key']
+    """Paths of the certificate, which is its own authority, and of its key; made where they do not exist."""
+    cert, key = settings['ca'], settings['ca'] + '.key'
     if not (os.path.exists(cert) and os.path.exists(key)):
         folder = os.path.dirname(os.path.abspath(cert))
         os.makedirs(folder, exist_ok=True)
-        made, made_key, _ = make_cert(folder, name='.making', hosts=(settings['host'],))
+        made, made_key, _ = make_cert(folder, name='.making', hosts=('pve', settings['node'], settings['listen']))
         os.replace(made_key, key)
         os.replace(made, cert)
     return cert, key
@@ -41,9 +41,9 @@ async def serve(settings):
 def main():
     """The command line."""
     parser = argparse.ArgumentParser(prog='quorate_pve', description=__doc__)
-    parser.add_argument('--config', required=True, help='guests.json, see README.md')
+    parser.add_argument('guests', help='guests.json, see README.md')
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    with open(parser.parse_args().config, encoding='utf-8') as file:
+    with open(parser.parse_args().guests, encoding='utf-8') as file:
         settings = json.load(file)
     asyncio.run(serve(settings))
 

@@ -17,36 +17,43 @@ from .disks import Disks
 from .power import Power
 
 
+# `local` takes import images; every other storage takes disks, under the names of a block storage.
+STORES = {'local': {'type': 'dir', 'active': 1, 'files': set(), 'content': 'import'},
+          '': {'type': 'lvmthin', 'active': 1, 'files': (), 'content': 'images', 'vgname': 'lab', 'thinpool': 'lab'}}
+
+
 class QuoratePve(Control, ConfigApi, FakePve):
     """A node with real disk files, and real power where there is a hook."""
 
     def __init__(self, settings):
-        super().__init__(host=settings['host'], port=settings.get('port', 8006), password=settings.get('password') or os.urandom(16).hex())
+        super().__init__(host=settings['listen'], port=settings.get('port', 8006), password=os.urandom(16).hex())
         self._control_init()
         self.controlled = settings.get('control', False)
         self.state_file = settings.get('state')
         self.power = Power(settings['power']) if settings.get('power') else None
-        self.time_scale = settings.get('time_scale', 1.0)
+        self.time_scale = 1.0
         self.ha_delay = settings.get('ha_delay', self.ha_delay)
-        self.nodes = {settings.get('node', 'pve1'): {'online': True}}
-        self.apitokens.update(settings.get('tokens', {}))
-        for user, paths in settings.get('grants', {}).items():
-            for path, rights in paths.items():
-                self.grant(user, path, *rights)
-        self.storages = {sid: {'type': 'dir', 'active': 1, 'files': set(), **options} for sid, options in settings['storages'].items()}
+        self.nodes = {settings['node']: {'online': True}}
+        self.apitokens['{}!{}'.format(settings['user'], settings['token_id'])] = settings['token_secret']
+        for path, rights in settings.get('rights', {}).items():
+            self.grant(settings['user'], path, *rights)
+        self.storages = {sid: dict(STORES.get(sid, STORES['']), path=path) for sid, path in settings['storages'].items()}
         self.disks = Disks(self.storages)
         self.disks.scan()
         if not state.load(self.state_file, self):
-            self._first_guests(settings)
-        # A process id of a task must not come back: UPIDs name tasks for ever.
+            for guest in settings['guests']:
+                self._first(guest, settings['node'])
+        # UPIDs name tasks for ever: a process id must not come back.
         self._pids = itertools.count(1000 + len(self.tasklog) + int(time.time()) % 100000)
         self.save()
 
-    def _first_guests(self, settings):
-        for guest in settings.get('guests', []):
-            vm = self.add_vm(guest['vmid'], guest['name'], node=guest.get('node', settings.get('node', 'pve1')),
-                             status=guest.get('status', 'stopped'), config=guest.get('config', {}), lock=guest.get('lock'))
-            vm.ha_state = guest.get('ha_state')
+    def _first(self, guest, node):
+        config = {
+            'scsi0': drive.show(guest['disk'], {'discard': 'on', 'size': drive.show_size(guest['size'])}),
+            'scsihw': 'virtio-scsi-single', 'boot': 'order=scsi0;net0', 'ostype': 'l26', 'onboot': 1,
+            'net0': 'virtio={},bridge=vmbr0'.format(guest['mac'].upper()), 'smbios1': 'uuid=' + guest['uuid'],
+            'cores': guest.get('cores', 1), 'memory': guest.get('memory', 512)}
+        self.add_vm(guest['vmid'], guest['name'], node=node, config=config)
 
     def save(self):
         """Writes the state file, where there is one."""
@@ -145,7 +152,7 @@ class QuoratePve(Control, ConfigApi, FakePve):
 
     async def _switch_on(self, vm):
         self._settle(vm)
-        await self.power.call(vm.name, 'on', self._boot_disk(vm))
+        await self.power.call(vm.name, 'on', '--disk', self._boot_disk(vm))
         self._note_power(vm, True)
 
     async def _do_start(self, vm, user, p):

@@ -196,7 +196,7 @@ class ConfigApi:
             return
         sid, _, volname = volid.partition(':')
         kept = [drive.parse(value)[0] for key, value in vm.config.items() if drive.UNUSED.match(key)]
-        if sid not in self.storages or not volname.startswith('{}/'.format(vm.vmid)) or volid in kept:
+        if sid not in self.storages or not volname.startswith('vm-{}-'.format(vm.vmid)) or volid in kept:
             return
         free = next(n for n in range(256) if 'unused{}'.format(n) not in vm.config)
         vm.config['unused{}'.format(free)] = volid

@@ -9,6 +9,9 @@ from fakepve import PveError
 
 from . import drive
 
+# The names that block storages give: the owner is part of it.
+OWNED = re.compile(r'^vm-(\d+)-[^/]+$')
+
 
 class Disks:
     """The files below the storages' paths, kept in step with what the API lists."""
@@ -19,34 +22,34 @@ class Disks:
 
     def scan(self):
         """Lists what lies in the storages' directories."""
-        for store in self.storages.values():
-            if not store.get('path'):
-                continue
+        for sid, store in self.storages.items():
             store['volumes'] = {}
-            for kind, content in (('images', 'images'), ('import', 'import')):
-                base = os.path.join(store['path'], kind)
-                for folder, _, names in os.walk(base):
-                    for name in names:
-                        path = os.path.join(folder, name)
-                        volname = os.path.relpath(path, base if kind == 'images' else store['path'])
-                        store['volumes'][volname] = self._entry(path, content, volname)
+            for folder, _, names in os.walk(store['path']):
+                inside = os.path.relpath(folder, store['path'])
+                for name in names:
+                    volname = 'import/' + name if inside == 'import' else name.removesuffix('.raw')
+                    if self.path('{}:{}'.format(sid, volname)) == os.path.join(folder, name):
+                        store['volumes'][volname] = self._entry(os.path.join(folder, name), volname)
 
     @staticmethod
-    def _entry(path, content, volname):
+    def _entry(path, volname):
         status = os.stat(path)
-        entry = {'content': content, 'format': volname.rsplit('.', 1)[-1], 'size': status.st_size, 'ctime': int(status.st_mtime)}
-        owner = re.match(r'^(\d+)/', volname)
+        entry = {'content': 'import' if volname.startswith('import/') else 'images', 'format': 'raw',
+                 'size': status.st_size, 'ctime': int(status.st_mtime)}
+        owner = OWNED.match(volname)
         if owner:
             entry['vmid'] = int(owner.group(1))
         return entry
 
     def path(self, volid):
-        """The file of a volume, or None where the storage has no directory."""
+        """The file of a volume; None where there can be none."""
         sid, _, volname = volid.partition(':')
-        store = self.storages.get(sid) or {}
-        if not store.get('path') or not volname:
+        store, owner = self.storages.get(sid), OWNED.match(volname)
+        if store is None:
             return None
-        return os.path.join(store['path'], '' if volname.startswith('import/') else 'images', volname)
+        if owner:
+            return os.path.join(store['path'], owner.group(1), volname + '.raw')
+        return os.path.join(store['path'], volname) if volname.startswith('import/') else None
 
     def exists(self, volid):
         """Whether the volume's file is there."""
@@ -68,18 +71,17 @@ class Disks:
     def _allocate(self, sid, vmid):
         """Reserves the first free vm-<vmid>-disk-<n> (find_free_diskname) as an empty file."""
         store = self._store(sid, 'images')
-        folder = os.path.join(store['path'], 'images', str(vmid))
-        os.makedirs(folder, exist_ok=True)
+        os.makedirs(os.path.join(store['path'], str(vmid)), exist_ok=True)
         for n in range(1000):
-            name = 'vm-{}-disk-{}.raw'.format(vmid, n)
+            volname = 'vm-{}-disk-{}'.format(vmid, n)
+            volid = '{}:{}'.format(sid, volname)
             try:
-                os.close(os.open(os.path.join(folder, name), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+                os.close(os.open(self.path(volid), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             except FileExistsError:
                 continue
-            volname = '{}/{}'.format(vmid, name)
             store.setdefault('volumes', {})[volname] = {'content': 'images', 'format': 'raw', 'size': 0, 'vmid': vmid,
                                                         'ctime': int(time.time())}
-            return '{}:{}'.format(sid, volname)
+            return volid
         raise PveError(500, "unable to allocate an image name for VM {} in storage '{}'".format(vmid, sid))
 
     def check_import(self, volume, source):

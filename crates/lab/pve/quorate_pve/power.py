@@ -32,7 +32,7 @@ class Power:
 
     async def is_on(self, name):
         """Whether the host runs."""
-        return (await self.call(name, 'state')).split()[:1] == ['on']
+        return (await self.call(name, 'state')).split()[:1] == ['running']
 
     async def shut_down(self, name, timeout, force):
         """Asks the host to shut down, and pulls the plug after `timeout` seconds where that is wanted."""

@@ -16,17 +16,17 @@ class Swap(unittest.IsolatedAsyncioTestCase):
         async with World() as world:
             self.assertEqual(await world.run('POST', 'config', scsi0=IMPORT), 'OK')
             config = await world.config()
-            self.assertEqual(config['scsi0'], 'lab:101/vm-101-disk-1.raw,discard=on,size=2M')
-            self.assertEqual((config['unused0'], config['boot']), ('lab:101/vm-101-disk-0.raw', 'order=scsi0;net0'))
-            with open(world.file('disks/images/101/vm-101-disk-1.raw'), 'rb') as disk:
+            self.assertEqual(config['scsi0'], 'lab:vm-101-disk-1,discard=on,size=2M')
+            self.assertEqual((config['unused0'], config['boot']), ('lab:vm-101-disk-0', 'order=scsi0;net0'))
+            with open(world.file('disks/101/vm-101-disk-1.raw'), 'rb') as disk:
                 self.assertEqual(disk.read(5), b'fresh')
 
     async def test_a_stale_unused_volume_keeps_its_slot(self):
         # add_unused_volume: the first free unusedN.
         async with World() as world:
-            await world.control('vm', vmid=101, config={'unused0': 'lab:101/vm-101-disk-9.raw'})
+            await world.control('vm', vmid=101, config={'unused0': 'lab:vm-101-disk-9'})
             await world.run('POST', 'config', scsi0=IMPORT)
-            self.assertEqual((await world.config())['unused1'], 'lab:101/vm-101-disk-0.raw')
+            self.assertEqual((await world.config())['unused1'], 'lab:vm-101-disk-0')
 
     async def test_a_failed_import_leaves_the_disk_and_may_leave_other_keys_pending(self):
         # create_disks frees what it allocated and dies; keys written before it stay in the pending section.
@@ -39,7 +39,7 @@ class Swap(unittest.IsolatedAsyncioTestCase):
             self.assertIn('copy failed', said)
             self.assertEqual(await world.config(), before)
             self.assertEqual((await world.ask('GET', 'config'))[2]['description'], 'condemned')
-            self.assertEqual(os.listdir(world.file('disks/images/101')), ['vm-101-disk-0.raw'])
+            self.assertEqual(os.listdir(world.file('disks/101')), ['vm-101-disk-0.raw'])
 
     async def test_import_syntax_and_source_are_checked_before_the_task(self):
         async with World() as world:
@@ -56,10 +56,10 @@ class Swap(unittest.IsolatedAsyncioTestCase):
             await world.control('vm', vmid=101, set={'status': 'running'})
             await world.run('POST', 'config', scsi0=IMPORT, description='now')
             config = await world.config()
-            self.assertTrue(config['scsi0'].startswith('lab:101/vm-101-disk-0.raw'))
+            self.assertTrue(config['scsi0'].startswith('lab:vm-101-disk-0'))
             self.assertEqual(config['description'], 'now')
             pending = {item['key']: item.get('pending') for item in (await world.ask('GET', 'pending'))[2]}
-            self.assertTrue(pending['scsi0'].startswith('lab:101/vm-101-disk-1.raw'))
+            self.assertTrue(pending['scsi0'].startswith('lab:vm-101-disk-1'))
 
     async def test_digest_and_lock_are_http_errors(self):
         # $load_and_check_config->(0) before fork_worker.
@@ -77,8 +77,8 @@ class Volumes(unittest.IsolatedAsyncioTestCase):
         async with World() as world:
             await world.run('POST', 'config', delete='scsi0')
             config = await world.config()
-            self.assertEqual((config['boot'], config['unused0']), ('order=net0', 'lab:101/vm-101-disk-0.raw'))
-            await world.run('POST', 'config', scsi0='lab:101/vm-101-disk-0.raw')
+            self.assertEqual((config['boot'], config['unused0']), ('order=net0', 'lab:vm-101-disk-0'))
+            await world.run('POST', 'config', scsi0='lab:vm-101-disk-0')
             config = await world.config()
             self.assertEqual(config['boot'], 'order=net0')
             # write_vm_config: an unusedN whose volume is used again goes.
@@ -93,7 +93,7 @@ class Volumes(unittest.IsolatedAsyncioTestCase):
                 for _ in range(100):
                     if 'unused0' not in await world.config():
                         break
-                self.assertEqual(os.listdir(world.file('disks/images/101')), ['vm-101-disk-1.raw'])
+                self.assertEqual(os.listdir(world.file('disks/101')), ['vm-101-disk-1.raw'])
 
     async def test_what_a_snapshot_holds_is_not_freed(self):
         # is_volume_in_use looks into snapshots; cleanup of unused keys does too.
@@ -101,16 +101,16 @@ class Volumes(unittest.IsolatedAsyncioTestCase):
             await world.control('vm', vmid=101, snapshots=['before'])
             await world.run('POST', 'config', scsi0=IMPORT)
             self.assertNotIn('unused0', await world.config())
-            await world.control('vm', vmid=101, config={'unused0': 'lab:101/vm-101-disk-0.raw'})
+            await world.control('vm', vmid=101, config={'unused0': 'lab:vm-101-disk-0'})
             self.assertEqual(await world.run('POST', 'config', delete='unused0'),
-                             "unable to delete 'lab:101/vm-101-disk-0.raw' - volume is still in use (snapshot?)")
+                             "unable to delete 'lab:vm-101-disk-0' - volume is still in use (snapshot?)")
 
     async def test_protection(self):
         async with World() as world:
             await world.run('POST', 'config', scsi0=IMPORT)
             await world.run('POST', 'config', protection=1)
             self.assertEqual(await world.run('POST', 'config', delete='unused0'),
-                             "can't remove unused disk 'lab:101/vm-101-disk-0.raw' - protection mode enabled")
+                             "can't remove unused disk 'lab:vm-101-disk-0' - protection mode enabled")
             self.assertEqual(await world.run('POST', 'config', delete='scsi0'),
                              "can't remove drive 'scsi0' - protection mode enabled")
 
@@ -118,7 +118,7 @@ class Volumes(unittest.IsolatedAsyncioTestCase):
         async with World() as world:
             for size, end, now in [('6M', 'OK', 6), ('6M', 'OK', 6), ('+2M', 'OK', 8), ('4M', 'shrinking disks is not supported', 8)]:
                 self.assertEqual(await world.run('PUT', 'resize', disk='scsi0', size=size), end)
-                self.assertEqual(os.path.getsize(world.file('disks/images/101/vm-101-disk-0.raw')), now * MIB)
+                self.assertEqual(os.path.getsize(world.file('disks/101/vm-101-disk-0.raw')), now * MIB)
                 self.assertIn('size={}M'.format(now), (await world.config())['scsi0'])
             self.assertEqual(await world.run('PUT', 'resize', disk='scsi1', size='6M'), "disk 'scsi1' does not exist")
 

@@ -18,7 +18,7 @@ class Power(unittest.IsolatedAsyncioTestCase):
         async with World().with_power() as world:
             self.assertEqual(await world.run('POST', 'status/start'), 'OK')
             with open(world.file('power/cp1'), encoding='utf-8') as booted:
-                self.assertEqual(booted.read(), world.file('disks/images/101/vm-101-disk-0.raw'))
+                self.assertEqual(booted.read(), world.file('disks/101/vm-101-disk-0.raw'))
             self.assertEqual(await self.status(world), 'running')
             # vm_start: the error is the task's.
             self.assertEqual(await world.run('POST', 'status/start'), 'VM 101 already running')
@@ -54,7 +54,7 @@ class Power(unittest.IsolatedAsyncioTestCase):
 
     async def test_a_failing_hook_fails_the_task(self):
         world = World().with_power()
-        world.settings['power'] = ['sh', '-c', 'test "$2" = state && echo off || { echo broken >&2; exit 3; }', 'hook']
+        world.settings['power'] = ['sh', '-c', 'test "$2" = state && echo stopped || { echo broken >&2; exit 3; }', 'hook']
         async with world:
             self.assertEqual(await world.run('POST', 'status/start'), 'power hook: cp1 on: broken')
 

@@ -14,17 +14,16 @@ from fakepve.certs import make_cert
 from quorate_pve.api import QuoratePve
 
 MIB = 1 << 20
-TOKEN = 'ops@pve!t'
 HOOK = '''
 import os, sys
 folder, name, verb = sys.argv[1:4]
 path = os.path.join(folder, name)
 if verb == 'state':
-    print('on' if os.path.exists(path) else 'off')
+    print('running' if os.path.exists(path) else 'stopped')
 elif verb == 'on':
-    if not os.path.exists(sys.argv[4]):
+    if not os.path.exists(sys.argv[5]):
         sys.exit('no such disk')
-    open(path, 'w').write(sys.argv[4])
+    open(path, 'w').write(sys.argv[5])
 elif os.path.exists(path) and not (verb == 'shutdown' and os.path.exists(path + '.deaf')):
     os.unlink(path)
 '''
@@ -37,9 +36,9 @@ class World:
         # Outlives `async with`: a world may be entered again, as after a restart.
         self.folder = root = tempfile.mkdtemp()
         weakref.finalize(self, shutil.rmtree, root, ignore_errors=True)
-        for name in ('disks/images/101', 'images/import', 'power'):
+        for name in ('disks/101', 'images/import', 'power'):
             os.makedirs(os.path.join(root, name))
-        with open(self.file('disks/images/101/vm-101-disk-0.raw'), 'wb') as disk:
+        with open(self.file('disks/101/vm-101-disk-0.raw'), 'wb') as disk:
             disk.write(b'old')
             disk.truncate(4 * MIB)
         with open(self.file('images/import/cp.raw'), 'wb') as image:
@@ -48,12 +47,11 @@ class World:
         with open(self.file('hook.py'), 'w', encoding='utf-8') as hook:
             hook.write(HOOK)
         self.settings = {
-            'host': '127.0.0.1', 'port': 0, 'state': self.file('state.json'), 'tokens': {TOKEN: 'secret'}, 'control': True,
-            'storages': {'local': {'path': self.file('images'), 'content': 'import'},
-                         'lab': {'path': self.file('disks'), 'content': 'images'}},
-            'guests': [{'vmid': 101, 'name': 'cp1', 'config': {
-                'scsi0': 'lab:101/vm-101-disk-0.raw,discard=on,size=4M', 'net0': 'virtio=BC:24:11:00:01:01,bridge=vmbr0',
-                'boot': 'order=scsi0;net0', 'smbios1': 'uuid=0ab1f0d2-0000-4000-8000-000000000101'}}], **settings}
+            'listen': '127.0.0.1', 'port': 0, 'node': 'pve1', 'state': self.file('state.json'), 'control': True,
+            'user': 'ops@pve', 'token_id': 't', 'token_secret': 'secret',
+            'storages': {'local': self.file('images'), 'lab': self.file('disks')},
+            'guests': [{'vmid': 101, 'name': 'cp1', 'uuid': '0ab1f0d2-0000-4000-8000-000000000101', 'mac': 'bc:24:11:00:01:01',
+                        'disk': 'lab:vm-101-disk-0', 'size': 4 * MIB}], **settings}
         self.pve = self.client = None
 
     def file(self, name):
@@ -70,7 +68,7 @@ class World:
         self.pve = QuoratePve(self.settings)
         await self.pve.start(cert, key)
         self.client = aiohttp.ClientSession(
-            headers={'Authorization': 'PVEAPIToken={}=secret'.format(TOKEN)},
+            headers={'Authorization': 'PVEAPIToken=ops@pve!t=secret'},
             connector=aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=cert)))
         return self
 
