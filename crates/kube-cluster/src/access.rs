@@ -33,6 +33,7 @@ impl Access {
     }
 
     /// The same way, but to one server.
+    #[must_use]
     pub fn to_server(&self, server: impl Into<String>) -> Self {
         Self { server: Some(server.into()), ..self.clone() }
     }

@@ -228,6 +228,8 @@ fn failure(call: String, status: StatusCode, headers: &HeaderMap, bytes: &[u8]) 
     match status.as_u16() {
         404 => Error::NotFound { call },
         409 => Error::Conflict { call, why },
+        // A patch that names the UID of an object that was replaced meanwhile.
+        422 if why.contains("metadata.uid: Invalid value") => Error::Conflict { call, why },
         429 => Error::NotNow { call, why, after },
         status => Error::Denied { call, status, why },
     }

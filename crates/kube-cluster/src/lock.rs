@@ -165,12 +165,12 @@ impl Seen {
         let now = micro(self.date);
         let spec = json!({"holderIdentity": holder.as_str(), "acquireTime": now, "renewTime": now,
             "leaseDurationSeconds": duration.as_secs(), "leaseTransitions": transitions});
-        self.part(annotations, &spec)
+        self.part(&annotations, &spec)
     }
 
     /// The part that proves the holder alive and adds facts to the record.
     pub(crate) fn renewed(&self, record: &BTreeMap<String, String>) -> Value {
-        self.part(recorded(record), &json!({"renewTime": micro(self.date)}))
+        self.part(&recorded(record), &json!({"renewTime": micro(self.date)}))
     }
 
     /// The part that frees the lock and closes the record, of which one line is kept for people.
@@ -187,11 +187,11 @@ impl Seen {
                 format!("{name} of {target}, begun {acquired}, {word} {end}{holder}").into(),
             );
         }
-        self.part(annotations, &json!({"holderIdentity": null, "renewTime": micro(self.date)}))
+        self.part(&annotations, &json!({"holderIdentity": null, "renewTime": micro(self.date)}))
     }
 
     /// The resourceVersion is the precondition that makes two writers one after the other.
-    fn part(&self, annotations: Map<String, Value>, spec: &Value) -> Value {
+    fn part(&self, annotations: &Map<String, Value>, spec: &Value) -> Value {
         let mut metadata = json!({"annotations": annotations});
         if let (Some(lock), Some(metadata)) = (&self.lock, metadata.as_object_mut()) {
             metadata.insert("uid".into(), lock.uid.as_str().into());

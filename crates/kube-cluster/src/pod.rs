@@ -6,6 +6,10 @@ use std::{collections::BTreeMap, fmt};
 
 /// A pod.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own; they come in any combination"
+)]
 pub struct Pod {
     /// Namespace.
     pub namespace: String,
