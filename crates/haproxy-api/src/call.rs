@@ -77,7 +77,10 @@ impl Runtime {
                 return Err(Error::Unreachable { address: self.address.clone(), source });
             }
             Err(_) => {
-                return Err(Error::TimedOut { address: self.address.clone(), after: self.deadline });
+                return Err(Error::TimedOut {
+                    address: self.address.clone(),
+                    after: self.deadline,
+                });
             }
         };
         String::from_utf8(bytes).map_err(|error| self.unreadable(line, error.to_string()))

@@ -137,9 +137,12 @@ impl Unsafe {
 
 fn last_up(place: &Place, up: usize, needed: u32, others: &[String]) -> String {
     let Place { socket, backend, server } = place;
-    let others = if others.is_empty() { "it has no other".to_owned() } else { others.join(", ") };
+    let (all, others) = (
+        others.len(),
+        if others.is_empty() { "there is no other".to_owned() } else { others.join(", ") },
+    );
     format!(
-        "cannot take {server} out of backend \"{backend}\" on {socket}: {up} other servers would be UP, {needed} needed ({others}); bring another up first, or lower min_up"
+        "cannot take {server} out of backend \"{backend}\" on {socket}: {up} of {all} other servers would be UP, at least {needed} must be ({others}); bring another up first, or lower min_up"
     )
 }
 
