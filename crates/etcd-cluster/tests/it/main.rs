@@ -1,0 +1,5 @@
+//! The gate against a simulation, and the calls against real etcd.
+
+mod gate;
+mod live;
+mod model;
