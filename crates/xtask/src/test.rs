@@ -1,0 +1,221 @@
+//! `cargo xtask test`: every test.
+
+use crate::{
+    check, deps,
+    run::{
+        MUSL, MUSL_ARM, ask, cargo, command, execute, in_python_env, is_root, python_env, root,
+        run_reading, say, without_lab,
+    },
+    stage,
+    steps::{Steps, Tally},
+};
+use anyhow::{Context, bail};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// What a step needs besides the packages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    Nothing,
+    /// Root, and a machine where the lab can be up.
+    Lab,
+}
+
+/// A kind of test.
+struct Step {
+    name: &'static str,
+    needs: Needs,
+    run: fn() -> anyhow::Result<Tally>,
+}
+
+/// Every kind of test, in order. Another one is another line here and a function that counts.
+const STEPS: &[Step] = &[
+    Step {
+        name: "unit, case, law, live and protocol tests",
+        needs: Needs::Nothing,
+        run: cargo_tests,
+    },
+    Step {
+        name: "protocol on aarch64 (qemu-user)",
+        needs: Needs::Nothing,
+        run: protocol_on_aarch64,
+    },
+    Step { name: "transport (sshd, ansible-core)", needs: Needs::Nothing, run: transport },
+];
+
+pub fn run(args: &[String]) -> anyhow::Result<()> {
+    let Chosen { lab, only } = Chosen::from(args)?;
+    if lab && !is_root() {
+        bail!(
+            "the lab and the tests over sshd need root; \"cargo xtask test --no-lab\" runs the rest without"
+        );
+    }
+    let mut steps = Steps::default();
+    let wanted = |name: &str| only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+    let mut there = true;
+    steps.step("what the machine needs", || {
+        there = false;
+        deps::all(lab)?;
+        there = true;
+        Ok(Tally::default())
+    });
+    if !there {
+        return steps.finish();
+    }
+    if !lab {
+        say("QUORATE_NO_LAB=1: tests that need root or the lab are left out");
+        without_lab();
+    }
+    if wanted("check") {
+        check::all(&mut steps);
+    }
+    for step in STEPS.iter().filter(|step| wanted(step.name)) {
+        if step.needs == Needs::Lab && !lab {
+            steps.skip(step.name, "--no-lab");
+        } else {
+            steps.step(step.name, step.run);
+        }
+    }
+    steps.finish()
+}
+
+struct Chosen {
+    lab: bool,
+    only: Option<String>,
+}
+
+impl Chosen {
+    fn from(args: &[String]) -> anyhow::Result<Self> {
+        let mut chosen = Self { lab: true, only: None };
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            match arg.as_str() {
+                "--no-lab" => chosen.lab = false,
+                "--only" => {
+                    chosen.only =
+                        Some(args.next().context("--only needs a part of a step's name")?.clone())
+                }
+                other => {
+                    bail!("unknown argument {other:?}: [--no-lab] [--only <part of a step's name>]")
+                }
+            }
+        }
+        Ok(chosen)
+    }
+}
+
+fn cargo_tests() -> anyhow::Result<Tally> {
+    counted(&mut cargo(["test", "--workspace", "--no-fail-fast", "--target", MUSL]))
+}
+
+/// Runs a program of tests and adds up its `test result:` lines.
+fn counted(command: &mut std::process::Command) -> anyhow::Result<Tally> {
+    let mut tally = Tally::default();
+    let succeeded = run_reading(command, |line| tally.add(of_result_line(line)))?;
+    if !succeeded && tally.failed == 0 {
+        // It did not compile, or a test ended the whole program.
+        tally.failed = 1;
+    }
+    Ok(tally)
+}
+
+/// `test result: ok. 3 passed; 1 failed; ..` of cargo, `1 failed, 3 passed in 2.1s` of pytest.
+fn of_result_line(line: &str) -> Tally {
+    let Some((_, counts)) = line
+        .split_once("test result: ")
+        .or_else(|| line.rfind(" in ").map(|at| ("", line.get(..at).unwrap_or_default())))
+    else {
+        return Tally::default();
+    };
+    let words: Vec<_> =
+        counts.split([' ', ';', ',', '=']).filter(|word| !word.is_empty()).collect();
+    let before = |what: &[&str]| {
+        let counts = words.windows(2).filter_map(|pair| match pair {
+            [count, word] if what.contains(word) => count.parse::<usize>().ok(),
+            _ => None,
+        });
+        counts.sum()
+    };
+    Tally { passed: before(&["passed"]), failed: before(&["failed", "error", "errors"]) }
+}
+
+/// The protocol tests of the multi-call program, with the other architecture's program under an emulator.
+fn protocol_on_aarch64() -> anyhow::Result<Tally> {
+    execute(&mut cargo([
+        "build",
+        "--quiet",
+        "--workspace",
+        "--bin",
+        "quorate",
+        "--target",
+        MUSL_ARM,
+    ]))?;
+    let program = root().join("target").join(MUSL_ARM).join("debug/quorate");
+    let under_qemu = format!("qemu-aarch64-static {}", program.display());
+    counted(
+        command(test_program("quorate")?, ["protocol::"])
+            .env("QUORATE_PROTOCOL_PROGRAM", under_qemu),
+    )
+}
+
+/// The built test program of a crate's `tests/it`.
+fn test_program(package: &str) -> anyhow::Result<PathBuf> {
+    let said = ask(&mut cargo([
+        "test",
+        "--quiet",
+        "--workspace",
+        "--test",
+        "it",
+        "--target",
+        MUSL,
+        "--no-run",
+        "--message-format=json",
+    ]))?;
+    let made = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let own = |message: &Value| {
+        let at = message["manifest_path"].as_str()?;
+        let ours =
+            at.ends_with(&format!("/{package}/Cargo.toml")) && message["target"]["name"] == "it";
+        ours.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
+    };
+    made.into_iter()
+        .find_map(|message| own(&message))
+        .with_context(|| format!("cargo named no test program of {package:?}"))
+}
+
+/// The action plugin, through a real sshd and a real ansible-core, with a stand-in and with the real program.
+fn transport() -> anyhow::Result<Tally> {
+    let staged = stage::dev()?;
+    let python = python_env()?.join("bin/python");
+    let tests = root().join("ansible_collections/quorate/controlplane/tests/transport");
+    let mut pytest =
+        command(python, ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no"]);
+    pytest.arg(tests).env("QUORATE_STAGE", staged).env("PYTHONDONTWRITEBYTECODE", "1");
+    in_python_env(&mut pytest)?;
+    counted(&mut pytest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_counted_however_they_are_told() {
+        let tally = |line| {
+            let Tally { passed, failed } = of_result_line(line);
+            (passed, failed)
+        };
+        assert_eq!(
+            tally(
+                "test result: FAILED. 12 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s"
+            ),
+            (12, 1)
+        );
+        assert_eq!(tally("30 passed in 45.15s"), (30, 0));
+        assert_eq!(
+            tally("==== 1 failed, 19 passed, 2 skipped, 1 error in 59.69s (0:01:02) ===="),
+            (19, 2)
+        );
+        assert_eq!(tally("Found 3 passed things"), (0, 0));
+    }
+}
