@@ -1,6 +1,10 @@
 //! Files: whole reads, atomic writes, moves and removals that are on the disk when they return.
 
 use anyhow::{Context, Result, bail};
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+};
 use std::{
     fs::{self, File, OpenOptions, Permissions},
     io::{ErrorKind, Write},
@@ -112,16 +116,39 @@ pub fn empty_dir(path: impl AsRef<Path>) -> Result<bool> {
     let path = path.as_ref();
     let names = list(path)?;
     for name in &names {
-        let entry = path.join(name);
-        let kind =
-            fs::symlink_metadata(&entry).with_context(|| format!("look at {}", entry.display()))?;
-        let gone = if kind.is_dir() { fs::remove_dir_all(&entry) } else { fs::remove_file(&entry) };
-        gone.with_context(|| format!("remove {}", entry.display()))?;
-    }
-    if !names.is_empty() {
-        sync_dir(path)?;
+        remove_all(path.join(name))?;
     }
     Ok(!names.is_empty())
+}
+
+/// Removes a file or a directory with all that is in it; returns whether there was one.
+pub fn remove_all(path: impl AsRef<Path>) -> Result<bool> {
+    let path = path.as_ref();
+    let Some(kind) = absent(fs::symlink_metadata(path))
+        .with_context(|| format!("look at {}", path.display()))?
+    else {
+        return Ok(false);
+    };
+    let gone = if kind.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    gone.with_context(|| format!("remove {}", path.display()))?;
+    sync_dir(parent(path))?;
+    Ok(true)
+}
+
+/// Whether some process holds the file locked (flock), as etcd does with its database for as long as it runs; false when there is no such file.
+pub fn is_locked(path: impl AsRef<Path>) -> Result<bool> {
+    let path = path.as_ref();
+    let Some(file) =
+        absent(File::open(path)).with_context(|| format!("open {}", path.display()))?
+    else {
+        return Ok(false);
+    };
+    // Shared, and for a moment only: a holder of the exclusive lock excludes it, and one that is just starting waits for it.
+    match Flock::lock(file, FlockArg::LockSharedNonblock) {
+        Ok(_) => Ok(false),
+        Err((_, Errno::EWOULDBLOCK)) => Ok(true),
+        Err((_, error)) => Err(error).with_context(|| format!("look who locks {}", path.display())),
+    }
 }
 
 /// Renames a file or directory within its file system; returns whether there was one. Never overwrites a directory that holds something.
@@ -242,6 +269,19 @@ mod tests {
         std::os::unix::fs::symlink(other.path(), dir.path().join("link")).unwrap();
         assert!(empty_dir(dir.path()).unwrap());
         assert!(list(dir.path()).unwrap().is_empty() && other.path().join("kept").exists());
+    }
+
+    #[test]
+    fn a_lock_is_seen_while_it_is_held() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        assert!(!is_locked(&path).unwrap());
+        fs::write(&path, "").unwrap();
+        assert!(!is_locked(&path).unwrap());
+        let held = Flock::lock(File::open(&path).unwrap(), FlockArg::LockExclusive).unwrap();
+        assert!(is_locked(&path).unwrap());
+        drop(held);
+        assert!(!is_locked(&path).unwrap());
     }
 
     #[test]

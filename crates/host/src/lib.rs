@@ -8,6 +8,7 @@
 //! seconds is a child of ours: it is a [transient unit](systemd::Transient), which outlives us and is found again by its name.
 
 pub mod block;
+pub mod certificate;
 pub mod command;
 pub mod file;
 pub mod identity;

@@ -1,1 +1,3 @@
-fn main() {}
+fn main() {
+    ansible_module::main(&[ansible_module::Entry::of::<kubeadm_join::KubeadmJoin>()])
+}
