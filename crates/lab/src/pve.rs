@@ -1,0 +1,159 @@
+//! The PVE API: the Python program of `pve/` over the lab's disks and power.
+
+use crate::command::{in_namespace, make_dir, tail, write};
+use crate::plan::{self, CONTROL_PLANES, Host, PVE_NAMESPACE};
+use crate::{cgroup, paths};
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+/// The control group of the program, beside those of the hosts.
+const GROUP: &str = "pve";
+pub const USER: &str = "quorate@pve";
+pub const TOKEN_ID: &str = "lab";
+
+/// Starts the program and returns when it listens.
+///
+/// # Errors
+/// When it ends instead; its log says why.
+pub fn up(python: &Path) -> anyhow::Result<()> {
+    let dir = paths::run("pve");
+    make_dir(&dir)?;
+    let secret = secret()?;
+    let config = config(
+        &paths::live()?,
+        &secret,
+        &std::env::current_exe().context("cannot find this program")?,
+    );
+    let path = dir.join("guests.json");
+    write(&path, serde_json::to_vec_pretty(&config).context("cannot write the guests")?, 0o600)?;
+    let log = dir.join("log");
+    let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+    let second = file.try_clone().context("cannot share the log")?;
+    let own = std::env::current_exe().context("cannot find this program")?;
+    let child = in_namespace(PVE_NAMESPACE)
+        .arg(own)
+        .arg("serve-pve")
+        .arg(python)
+        .arg(&path)
+        .stdout(file)
+        .stderr(second)
+        .spawn()
+        .context("cannot start the PVE program")?;
+    await_line(child, &log)
+}
+
+fn await_line(mut child: Child, log: &Path) -> anyhow::Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let said = fs::read_to_string(log).unwrap_or_default();
+        if said.contains("listening on") {
+            return Ok(());
+        }
+        let ended = child.try_wait().context("cannot wait for the PVE program")?;
+        if ended.is_some() || Instant::now() > deadline {
+            bail!("the PVE program does not listen: {}", tail(said.trim(), 1000));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Becomes the PVE program, in its own session and control group, so that nothing it starts is lost sight of.
+pub fn serve(python: &Path, config: &Path) -> anyhow::Result<()> {
+    nix::unistd::setsid().context("cannot leave the session")?;
+    cgroup::join(GROUP)?;
+    let error = std::process::Command::new(python.join("bin/python"))
+        .args(["-m", "quorate_pve", "--config"])
+        .arg(config)
+        .env("PYTHONPATH", source())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::null())
+        .exec();
+    Err(error).context("cannot start Python")
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("pve")
+}
+
+/// Ends the program.
+pub fn down() -> anyhow::Result<()> {
+    cgroup::kill_all(GROUP)
+}
+
+pub fn is_up() -> bool {
+    cgroup::processes(GROUP).is_ok_and(|found| !found.is_empty())
+}
+
+/// Returns the token's secret, made once for as long as the lab is up.
+pub fn secret() -> anyhow::Result<String> {
+    let path = paths::run("pve-token");
+    if let Ok(text) = fs::read_to_string(&path) {
+        return Ok(text.trim().to_owned());
+    }
+    let text = fs::read_to_string("/proc/sys/kernel/random/uuid")
+        .context("cannot read a random number")?;
+    write(&path, &text, 0o600)?;
+    Ok(text.trim().to_owned())
+}
+
+fn config(live: &Path, secret: &str, own: &Path) -> Value {
+    let run = Path::new(paths::RUN).join("pve");
+    json!({
+        "host": plan::PVE_ADDRESS,
+        "port": plan::PVE_PORT,
+        "node": plan::PVE_NODE,
+        "state": live.join("pve-state.json"),
+        "cert": run.join("pve.crt"),
+        "key": run.join("pve.key"),
+        "tokens": {format!("{USER}!{TOKEN_ID}"): secret},
+        "storages": {
+            plan::IMPORT_STORAGE: {"path": live.join(plan::IMPORT_STORAGE), "content": "import"},
+            plan::DISK_STORAGE: {"path": live.join(plan::DISK_STORAGE), "content": "images"},
+        },
+        "power": [own, "power"],
+        "guests": CONTROL_PLANES.iter().filter_map(|host| guest(*host)).collect::<Vec<_>>(),
+    })
+}
+
+fn guest(host: Host) -> Option<Value> {
+    let vmid = host.vmid?;
+    let size = plan::DISK_BYTES >> 30;
+    Some(json!({
+        "vmid": vmid,
+        "name": host.name,
+        "config": {
+            "scsi0": format!("{}:{vmid}/vm-{vmid}-disk-0.raw,discard=on,iothread=1,size={size}G", plan::DISK_STORAGE),
+            "scsihw": "virtio-scsi-single",
+            "net0": format!("virtio={},bridge=vmbr0", host.mac()),
+            "boot": "order=scsi0;net0",
+            "smbios1": format!("uuid={}", host.uuid()),
+            "ostype": "l26",
+            "onboot": 1,
+            "cores": 2,
+            "memory": 4096,
+        },
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_is_described_as_the_hosts_are_booted() {
+        let config = config(Path::new("/cache/live"), "s", Path::new("/bin/lab"));
+        assert_eq!(config.pointer("/guests/1/name"), Some(&json!("cp2")));
+        assert_eq!(
+            config.pointer("/guests/1/config/scsi0"),
+            Some(&json!("lab:102/vm-102-disk-0.raw,discard=on,iothread=1,size=8G"))
+        );
+        assert_eq!(config.pointer("/storages/lab/path"), Some(&json!("/cache/live/lab")));
+        assert_eq!(plan::first_disk(102), "lab/images/102/vm-102-disk-0.raw");
+        assert_eq!(config.pointer("/power"), Some(&json!(["/bin/lab", "power"])));
+    }
+}
