@@ -50,7 +50,7 @@ pub enum Role {
 }
 
 /// Says where a reading was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Via {
     /// Quorum reads through that member's own kube-apiserver.
