@@ -1,6 +1,6 @@
 //! What a user may write, and what it means.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use ansible_module::{BadArgs, Options, Seconds};
 use haproxy_api::{Address, Name};
@@ -83,7 +83,7 @@ pub struct Wanted {
 }
 
 /// Validates.
-pub fn wanted(args: Args, _started: SystemTime) -> Result<Wanted, BadArgs> {
+pub fn wanted(args: &Args) -> Result<Wanted, BadArgs> {
     let mut sockets: Vec<Address> = Vec::new();
     for text in &args.sockets {
         let socket = Address::parse(text).map_err(BadArgs::new)?;

@@ -9,6 +9,7 @@
 //! Steps: drain, wait for the sessions (bounded), maintenance, shut down what is left; and back: checks from nothing while drained, wait
 //! for UP, ready. What can go wrong, and why each step keeps the invariant: `docs/safety/haproxy_pool.md`.
 
+#[expect(clippy::doc_markdown, reason = "the markup of Ansible's documentation")]
 pub mod args;
 pub mod live;
 pub mod plan;
@@ -34,8 +35,8 @@ impl Module for HaproxyPool {
     type Step = Step;
     type View = View;
 
-    fn wanted(args: Args, started: SystemTime) -> Result<Wanted, BadArgs> {
-        args::wanted(args, started)
+    fn wanted(args: Args, _: SystemTime) -> Result<Wanted, BadArgs> {
+        args::wanted(&args)
     }
 
     fn plan(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, Refusal> {
@@ -61,7 +62,7 @@ impl Module for HaproxyPool {
     fn deadline(wanted: &Wanted) -> Duration {
         let each =
             if wanted.state == State::Ready { wanted.ready_timeout } else { wanted.drain_timeout };
-        each * 2 + Duration::from_secs(300)
+        each * 2 + Duration::from_mins(5)
     }
 
     fn warnings(wanted: &Wanted, observed: &Observed) -> Vec<String> {

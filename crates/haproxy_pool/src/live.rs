@@ -94,10 +94,10 @@ impl Pool {
 /// One load balancer, from two tables. A server that comes or goes between them makes the reading invalid.
 async fn read(runtime: &Runtime) -> Result<Balancer, Error> {
     let level = runtime.level().await?;
-    let (states, stats) = (runtime.servers().await?, runtime.stat().await?);
+    let (states, shown) = (runtime.servers().await?, runtime.stat().await?);
     let mut servers = Vec::with_capacity(states.len());
     for state in &states {
-        let stat = stats.iter().find(|stat| stat.server == state.server).ok_or_else(|| {
+        let stat = shown.iter().find(|stat| stat.server == state.server).ok_or_else(|| {
             Error::Unreadable {
                 address: runtime.address().clone(),
                 request: "show stat".to_owned(),

@@ -64,8 +64,10 @@ impl Step {
             Self::Drain(place)
             | Self::Maint(place)
             | Self::ShutdownSessions(place)
-            | Self::EnableHealth(place) => Some(place),
-            Self::Probe(place) | Self::AwaitUp(place) | Self::Ready(place) => Some(place),
+            | Self::EnableHealth(place)
+            | Self::Probe(place)
+            | Self::AwaitUp(place)
+            | Self::Ready(place) => Some(place),
         }
     }
 }

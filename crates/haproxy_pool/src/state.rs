@@ -277,14 +277,7 @@ pub fn project(observed: &Observed, step: &Step) -> Observed {
         let socket = balancer.socket.clone();
         for server in balancer.servers.iter_mut().filter(|server| server.target) {
             let is = |place: &Place| place.socket == socket && place.backend == server.backend;
-            let meant = match step {
-                Step::AwaitSessions(_) => true,
-                Step::Drain(place)
-                | Step::Maint(place)
-                | Step::ShutdownSessions(place)
-                | Step::EnableHealth(place) => is(place),
-                Step::Probe(place) | Step::AwaitUp(place) | Step::Ready(place) => is(place),
-            };
+            let meant = step.place().is_none_or(is);
             if meant {
                 change(server, step);
             }
@@ -297,19 +290,23 @@ fn change(server: &mut Server, step: &Step) {
     match step {
         // One may have begun while the command was on its way.
         Step::Drain(_) => {
-            (server.admin, server.sessions) = (Admin::Drained, server.sessions.max(1))
+            (server.admin, server.sessions) = (Admin::Drained, server.sessions.max(1));
         }
         Step::Maint(_) => {
             (server.admin, server.up, server.probed) = (Admin::Maintenance, false, false);
             server.sessions = server.sessions.max(1);
         }
         Step::AwaitSessions(_) | Step::ShutdownSessions(_) => server.sessions = 0,
-        Step::EnableHealth(_) => (server.checks, server.check) = (Checks::On, Verdict::Unknown),
+        Step::EnableHealth(_) => {
+            (server.checks, server.check) = (Checks::On, Verdict::Unknown);
+        }
         Step::Probe(_) => {
             (server.admin, server.up, server.probed) = (Admin::Drained, false, true);
             (server.checks, server.check, server.waited) = (Checks::On, Verdict::Unknown, 0);
         }
-        Step::AwaitUp(_) => (server.up, server.check) = (true, Verdict::Passed),
+        Step::AwaitUp(_) => {
+            (server.up, server.check) = (true, Verdict::Passed);
+        }
         Step::Ready(_) => server.admin = Admin::Ready,
     }
 }
