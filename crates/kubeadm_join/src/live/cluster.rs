@@ -104,21 +104,11 @@ impl Views {
     }
 }
 
-/// Which cluster the etcd on this host says it belongs to.
-async fn own_cluster(wanted: &Wanted, address: &str) -> Belongs {
-    let Ok(tls) = Tls::read(&Files::kubeadm(Path::new("/"))) else { return Belongs::Unknown };
+/// What the etcd on this host says of itself; none when it does not run.
+async fn own_status(address: &str) -> Option<Status> {
+    let tls = Tls::read(&Files::kubeadm(Path::new("/"))).ok()?;
     let url = format!("https://{}", socket(address, 2379));
-    let Ok(own) = Connection::new(&EtcdAccess::new(Some(tls)), &url).await else {
-        return Belongs::Unknown;
-    };
-    match own.status().await {
-        Ok(status) if status.cluster_id == wanted.cluster_id => Belongs::Same,
-        Ok(status) => Belongs::Other {
-            own: status.cluster_id.to_string(),
-            peers: wanted.cluster_id.to_string(),
-        },
-        Err(_) => Belongs::Unknown,
-    }
+    Connection::new(&EtcdAccess::new(Some(tls)), &url).await.ok()?.status().await.ok()
 }
 
 /// The token as a kubeconfig, which lies in a file only while it is opened.
@@ -174,8 +164,8 @@ fn node_seen(answer: Result<Option<kube_cluster::Node>, Error>) -> NodeSeen {
     }
 }
 
-fn role(list: &[Member], address: &str) -> Membership {
-    match list.iter().find(|member| is_at(member, address)) {
+fn role(own: Option<&Member>) -> Membership {
+    match own {
         None => Membership::None,
         Some(member) if !member.is_voter() && member.is_nameless() => Membership::Nameless,
         Some(member) if !member.is_voter() => Membership::Learner,
