@@ -1,1 +1,14 @@
-fn main() {}
+//! The multi-call program that the collection ships: every module, once per architecture.
+//!
+//! The module is the one that the request names (`_ansible_module_name`), else the one the program was called as. It reads the request
+//! from the file that its first argument names, or from standard input (`-`, `/dev/stdin`). `--spec` prints every module's options and
+//! returned values; the documentation and the controller's validation are made from that.
+
+use ansible_module::Entry;
+
+/// Every module of the collection.
+const MODULES: &[Entry] = &[Entry::of::<haproxy_pool::HaproxyPool>()];
+
+fn main() {
+    ansible_module::main(MODULES)
+}

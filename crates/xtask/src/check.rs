@@ -6,11 +6,14 @@ use crate::{
     steps::{Steps, Tally},
     tidy,
 };
+use anyhow::ensure;
 
-pub fn run(_args: &[String]) -> anyhow::Result<()> {
+pub fn run(args: &[String]) -> anyhow::Result<()> {
+    ensure!(args.is_empty(), "check takes no arguments, got {args:?}");
     let mut steps = Steps::default();
     all(&mut steps);
-    steps.finish()
+    steps.finish();
+    Ok(())
 }
 
 /// Every check. Another one is another line here.

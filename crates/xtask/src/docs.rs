@@ -213,7 +213,9 @@ fn runtime(modules: &[Module]) -> String {
     );
     for (group, members) in groups.iter().filter(|(_, members)| !members.is_empty()) {
         let _ = writeln!(text, "  {group}:");
-        members.iter().for_each(|name| _ = writeln!(text, "    - {name}"));
+        for name in members {
+            let _ = writeln!(text, "    - {name}");
+        }
     }
     text += "plugin_routing:\n  modules:\n";
     for name in &names {

@@ -1,9 +1,14 @@
-//! What the built program says of its modules: the one source of documentation and of the controller's argument_spec.
+//! What the built program says of its modules: the one source of documentation and of the controller's `argument_spec`.
 
 use crate::run::{MUSL, ask, cargo, command, execute, root};
 use anyhow::Context;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
+
+/// A member of an object; null where there is none.
+pub fn field<'a>(value: &'a Value, key: &str) -> &'a Value {
+    value.get(key).unwrap_or(&Value::Null)
+}
 
 /// One module, as `quorate --spec` describes it.
 pub struct Module(Value);
@@ -24,7 +29,7 @@ impl Module {
 
     /// Whether it never changes anything.
     pub fn is_read_only(&self) -> bool {
-        self.0["read_only"] == json!(true)
+        *field(&self.0, "read_only") == json!(true)
     }
 
     /// Examples, as YAML.
@@ -34,21 +39,21 @@ impl Module {
 
     /// Options, in the shape of Ansible's `options:`.
     pub fn options(&self) -> &Value {
-        &self.0["options"]
+        field(&self.0, "options")
     }
 
     /// Returned values, in the shape of Ansible's `RETURN`.
     pub fn returns(&self) -> &Value {
-        &self.0["returns"]
+        field(&self.0, "returns")
     }
 
     /// The keyword arguments of `ArgumentSpecValidator`.
     pub fn argument_spec(&self) -> Value {
-        validator(self.options(), &self.0["rules"], "argument_spec")
+        validator(self.options(), field(&self.0, "rules"), "argument_spec")
     }
 
     fn text(&self, key: &str) -> &str {
-        self.0[key].as_str().unwrap_or_default()
+        field(&self.0, key).as_str().unwrap_or_default()
     }
 }
 
@@ -66,7 +71,7 @@ pub fn modules() -> anyhow::Result<Vec<Module>> {
 
 fn parse(said: &str) -> anyhow::Result<Vec<Module>> {
     let all: Value = serde_json::from_str(said)?;
-    let modules = all["modules"].as_array().context("there are no modules in it")?;
+    let modules = field(&all, "modules").as_array().context("there are no modules in it")?;
     Ok(modules.iter().cloned().map(Module).collect())
 }
 
@@ -77,7 +82,7 @@ fn validator(options: &Value, rules: &Value, key: &str) -> Value {
     if let Some(pairs) = all.get("required_by").and_then(Value::as_array) {
         let by: Map<_, _> = pairs
             .iter()
-            .filter_map(|pair| Some((pair[0].as_str()?.to_owned(), pair[1].clone())))
+            .filter_map(|pair| Some((pair.get(0)?.as_str()?.to_owned(), pair.get(1)?.clone())))
             .collect();
         all.insert("required_by".into(), by.into());
     }

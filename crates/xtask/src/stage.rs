@@ -97,13 +97,13 @@ fn programs(profile: Profile, bin: &Path) -> anyhow::Result<()> {
         execute(build.args(flags))?;
         let program = bin.join(arch).join("quorate");
         fs::create_dir_all(program.parent().unwrap_or(bin))?;
-        let built = root().join("target").join(target).join(folder).join("quorate");
+        let made = root().join("target").join(target).join(folder).join("quorate");
         if profile == Profile::Dev {
             // Debug information is nine tenths of it, and would travel to every host.
-            execute(command("strip", ["-o"]).arg(&program).arg(&built))?;
+            execute(command("strip", ["-o"]).arg(&program).arg(&made))?;
         } else {
-            fs::copy(&built, &program)
-                .with_context(|| format!("failed to copy {}", built.display()))?;
+            fs::copy(&made, &program)
+                .with_context(|| format!("failed to copy {}", made.display()))?;
         }
         let content = fs::read(&program)?;
         writeln!(sums, "{}  {arch}/quorate", hex(&Sha256::digest(&content)))?;

@@ -6,6 +6,7 @@ use crate::{
         MUSL, MUSL_ARM, ask, cargo, command, execute, in_python_env, is_root, python_env, root,
         run_reading, say, without_lab,
     },
+    spec::field,
     stage,
     steps::{Steps, Tally},
 };
@@ -60,7 +61,8 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
         Ok(Tally::default())
     });
     if !there {
-        return steps.finish();
+        steps.finish();
+        return Ok(());
     }
     if !lab {
         say("QUORATE_NO_LAB=1: tests that need root or the lab are left out");
@@ -76,7 +78,8 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
             steps.step(step.name, step.run);
         }
     }
-    steps.finish()
+    steps.finish();
+    Ok(())
 }
 
 struct Chosen {
@@ -92,8 +95,8 @@ impl Chosen {
             match arg.as_str() {
                 "--no-lab" => chosen.lab = false,
                 "--only" => {
-                    chosen.only =
-                        Some(args.next().context("--only needs a part of a step's name")?.clone())
+                    let part = args.next().context("--only needs a part of a step's name")?;
+                    chosen.only = Some(part.clone());
                 }
                 other => {
                     bail!("unknown argument {other:?}: [--no-lab] [--only <part of a step's name>]")
@@ -173,10 +176,10 @@ fn test_program(package: &str) -> anyhow::Result<PathBuf> {
     ]))?;
     let made = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let own = |message: &Value| {
-        let at = message["manifest_path"].as_str()?;
-        let ours =
-            at.ends_with(&format!("/{package}/Cargo.toml")) && message["target"]["name"] == "it";
-        ours.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
+        let at = field(message, "manifest_path").as_str()?;
+        let ours = at.ends_with(&format!("/{package}/Cargo.toml"))
+            && *field(field(message, "target"), "name") == "it";
+        ours.then(|| field(message, "executable").as_str().map(PathBuf::from)).flatten()
     };
     made.into_iter()
         .find_map(|message| own(&message))

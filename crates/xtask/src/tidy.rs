@@ -2,6 +2,7 @@
 
 use crate::{
     run::{ask, cargo, command, root, say},
+    spec::field,
     steps::Tally,
 };
 use anyhow::{Context, bail};
@@ -55,14 +56,18 @@ impl Workspace {
         ]))?)?;
         let mut all = BTreeMap::new();
         let mut manifests = vec![];
-        for package in said["packages"].as_array().context("cargo metadata named no packages")? {
-            let name = package["name"].as_str().unwrap_or_default().to_owned();
-            manifests.push(PathBuf::from(package["manifest_path"].as_str().unwrap_or_default()));
-            let ours = package["dependencies"].as_array().into_iter().flatten();
-            let ours = ours.filter(|dep| dep["path"].is_string() && dep["kind"] != "dev");
+        for package in
+            field(&said, "packages").as_array().context("cargo metadata named no packages")?
+        {
+            let name = field(package, "name").as_str().unwrap_or_default().to_owned();
+            manifests
+                .push(PathBuf::from(field(package, "manifest_path").as_str().unwrap_or_default()));
+            let ours = field(package, "dependencies").as_array().into_iter().flatten();
+            let ours =
+                ours.filter(|dep| field(dep, "path").is_string() && *field(dep, "kind") != "dev");
             all.insert(
                 name,
-                ours.filter_map(|dep| dep["name"].as_str().map(str::to_owned))
+                ours.filter_map(|dep| field(dep, "name").as_str().map(str::to_owned))
                     .collect::<BTreeSet<_>>(),
             );
         }
