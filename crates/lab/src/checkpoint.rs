@@ -117,12 +117,11 @@ mod tests {
     fn power_is_read_as_it_was_written() {
         let live = paths::live().unwrap();
         let host = plan::host("cp2").unwrap();
-        let hosts =
-            [Power { host, disk: live.join("lab/images/102/vm-102-disk-1.raw"), on: false }];
+        let hosts = [Power { host, disk: live.join("lab/102/vm-102-disk-1.raw"), on: false }];
         let written = power_json(&hosts);
         assert_eq!(
             written.to_string(),
-            r#"[{"disk":"lab/images/102/vm-102-disk-1.raw","host":"cp2","on":false}]"#
+            r#"[{"disk":"lab/102/vm-102-disk-1.raw","host":"cp2","on":false}]"#
         );
         assert_eq!(read_power(&written, &live), hosts);
     }

@@ -67,9 +67,12 @@ fn endpoint() -> String {
     format!("{}:{}", LOAD_BALANCER.address(), plan::API_PORT)
 }
 
+/// The check of kubeadm that fails where cgroups have version 1, although the kubelet is told to accept it.
+pub const IGNORED: &str = "SystemVerification";
+
 fn node_registration(host: Host) -> String {
     format!(
-        "nodeRegistration:\n  name: {}\n  kubeletExtraArgs:\n    - {{name: node-ip, value: {}}}\n",
+        "nodeRegistration:\n  name: {}\n  ignorePreflightErrors: [{IGNORED}]\n  kubeletExtraArgs:\n    - {{name: node-ip, value: {}}}\n",
         host.name,
         host.address()
     )

@@ -9,10 +9,11 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 /// What the lab calls, and the Debian package that brings it.
-const TOOLS: [(&str, &str); 15] = [
+const TOOLS: [(&str, &str); 16] = [
     ("btrfs", "btrfs-progs"),
     ("cp", "coreutils"),
     ("debootstrap", "debootstrap"),
+    ("e2fsck", "e2fsprogs"),
     ("filefrag", "e2fsprogs"),
     ("fsfreeze", "util-linux"),
     ("ip", "iproute2"),

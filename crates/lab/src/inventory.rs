@@ -1,7 +1,7 @@
 //! The Ansible inventory of the lab: an example of one, and the one that demo and scenarios use.
 
 use crate::plan::{self, CONTROL_PLANES, Host, LOAD_BALANCER};
-use crate::{paths, pve};
+use crate::{cluster, paths, pve};
 
 /// Returns the inventory as YAML.
 ///
@@ -21,13 +21,14 @@ pub fn yaml(pve_secret: &str) -> String {
     pve_api_user: {user}
     pve_api_token_id: {token}
     pve_api_token_secret: {pve_secret}
-    pve_ca_path: {run}/pve/pve.crt
+    pve_ca_path: {run}/pve/ca.pem
     pve_validate_certs: true
     pve_node: {node}
     pve_disk: scsi0
     pve_storage: {storage}
     pve_image: {import}:import/{image}
     control_plane_endpoint: {lb}:{api}
+    kubeadm_ignore_preflight_errors: [{ignored}]
     haproxy_sockets:
       - /run/haproxy/admin.sock
     haproxy_backend: kube-apiserver
@@ -50,6 +51,7 @@ pub fn yaml(pve_secret: &str) -> String {
         lb = LOAD_BALANCER.address(),
         api = plan::API_PORT,
         name = LOAD_BALANCER.name,
+        ignored = cluster::IGNORED,
     )
 }
 

@@ -32,7 +32,7 @@ const USAGE: &str = "usage: lab <command>
   exec <host> -- <command>            run a command on a host
   ssh <host>                          open a shell on a host
   run -- <command>                    run a command of this machine inside the lab's network
-  power <vm> state|on [<disk>]|shutdown|off
+  power <vm> state|on [--disk <file>]|shutdown|off
   fault disk <host> [--path <path>]   damage the disk beneath etcd's database (/var/lib/etcd)
   fault net <host> [--heal]           cut a host (or pve) off, or connect it again
   checkpoint save|restore|remove <name> | list";
@@ -73,9 +73,9 @@ fn dispatch(words: &[&str]) -> anyhow::Result<ExitCode> {
 
 fn power(host: Host, words: &[&str]) -> anyhow::Result<()> {
     match words {
-        ["state"] => print(if vm::is_on(host)? { "on\n" } else { "off\n" }),
+        ["state"] => print(if vm::is_on(host)? { "running\n" } else { "stopped\n" }),
         ["on"] => vm::on(host, None),
-        ["on", disk] => vm::on(host, Some(Path::new(disk))),
+        ["on", "--disk", disk] => vm::on(host, Some(Path::new(disk))),
         ["shutdown"] => vm::shutdown(host),
         ["off"] => vm::off(host),
         _ => bail!("{USAGE}"),

@@ -111,6 +111,21 @@ pub fn connect(host: &str, connected: bool) -> anyhow::Result<()> {
         .with_context(|| format!("cannot take the cable of {host} {state}: does it run?"))
 }
 
+/// Removes a host's cable, which the kernel may still hold for a moment after the host's last process.
+pub fn unplug(host: &str) -> anyhow::Result<()> {
+    let port = plan::port(host);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while succeeds(&mut command("ip", ["-n", NAMESPACE, "link", "show", "dev", &port])) {
+        // Fails when the kernel was faster.
+        let _ = ip(&format!("-n {NAMESPACE} link delete {port}"));
+        if Instant::now() > deadline {
+            bail!("the cable {port} of {host} does not go away");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
 /// Tells whether the bridge's end of a host's cable is there and up.
 pub fn is_connected(host: &str) -> bool {
     let port = plan::port(host);

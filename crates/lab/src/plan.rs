@@ -11,7 +11,6 @@ pub const PVE_ADDRESS: &str = "198.18.0.5";
 pub const PVE_PORT: u16 = 8006;
 pub const PVE_NODE: &str = "pve1";
 pub const API_PORT: u16 = 6443;
-pub const POD_RANGE: &str = "198.19.0.0/17";
 pub const SERVICE_RANGE: &str = "198.19.128.0/17";
 
 /// The storage of the VMs' disks and the one of import images, as the PVE API calls them.
@@ -65,11 +64,6 @@ impl Host {
         self.vmid.map(|_| format!("198.19.{}.0/24", self.number))
     }
 
-    /// Returns the name of the end of its network cable that lies on the bridge, as systemd-nspawn calls it.
-    pub fn port(self) -> String {
-        port(self.name)
-    }
-
     /// Returns the firmware's identity of the machine, which becomes its machine id too.
     pub fn uuid(self) -> String {
         format!("0ab1f0d2-5c7e-4b1a-9d00-0000000001{:02x}", self.number)
@@ -80,14 +74,14 @@ impl Host {
     }
 }
 
-/// Returns the bridge's end of the cable of a host, or of `pve`.
+/// Returns the bridge's end of the cable of a host, or of `pve`, as systemd-nspawn calls it.
 pub fn port(name: &str) -> String {
     format!("vb-{name}")
 }
 
 /// Returns the file of a VM's first disk, relative to the directory of live disks.
 pub fn first_disk(vmid: u16) -> String {
-    format!("{DISK_STORAGE}/images/{vmid}/vm-{vmid}-disk-0.raw")
+    format!("{DISK_STORAGE}/{vmid}/vm-{vmid}-disk-0.raw")
 }
 
 #[cfg(test)]
@@ -106,7 +100,7 @@ mod tests {
     #[test]
     fn pods_of_a_host_lie_in_the_range_of_all_pods_and_not_among_services() {
         for host in CONTROL_PLANES {
-            assert!(host.number < 128, "{POD_RANGE} ends at 198.19.127.255");
+            assert!(host.number < 128, "services begin at 198.19.128.0");
             assert_eq!(host.pods(), Some(format!("198.19.{}.0/24", host.number)));
         }
         assert_eq!(LOAD_BALANCER.pods(), None);
@@ -114,7 +108,7 @@ mod tests {
 
     #[test]
     fn names_fit_the_kernel() {
-        assert!(hosts().all(|host| host.port().len() < 16));
+        assert!(hosts().all(|host| port(host.name).len() < 16));
         assert_eq!(host("cp2").unwrap().uuid().len(), 36);
         assert_eq!(host("cp9"), None);
     }

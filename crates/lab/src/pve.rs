@@ -67,17 +67,16 @@ pub fn serve(python: &Path, config: &Path) -> anyhow::Result<()> {
     nix::unistd::setsid().context("cannot leave the session")?;
     cgroup::join(GROUP)?;
     let error = std::process::Command::new(python.join("bin/python"))
-        .args(["-m", "quorate_pve", "--config"])
+        .arg(program())
         .arg(config)
-        .env("PYTHONPATH", source())
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::null())
         .exec();
     Err(error).context("cannot start Python")
 }
 
-fn source() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("pve")
+fn program() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("pve/serve.py")
 }
 
 /// Ends the program.
@@ -102,18 +101,18 @@ pub fn secret() -> anyhow::Result<String> {
 }
 
 fn config(live: &Path, secret: &str, own: &Path) -> Value {
-    let run = Path::new(paths::RUN).join("pve");
     json!({
-        "host": plan::PVE_ADDRESS,
+        "listen": plan::PVE_ADDRESS,
         "port": plan::PVE_PORT,
         "node": plan::PVE_NODE,
+        "ca": paths::run("pve").join("ca.pem"),
+        "user": USER,
+        "token_id": TOKEN_ID,
+        "token_secret": secret,
         "state": live.join("pve-state.json"),
-        "cert": run.join("pve.crt"),
-        "key": run.join("pve.key"),
-        "tokens": {format!("{USER}!{TOKEN_ID}"): secret},
         "storages": {
-            plan::IMPORT_STORAGE: {"path": live.join(plan::IMPORT_STORAGE), "content": "import"},
-            plan::DISK_STORAGE: {"path": live.join(plan::DISK_STORAGE), "content": "images"},
+            plan::IMPORT_STORAGE: live.join(plan::IMPORT_STORAGE),
+            plan::DISK_STORAGE: live.join(plan::DISK_STORAGE),
         },
         "power": [own, "power"],
         "guests": CONTROL_PLANES.iter().filter_map(|host| guest(*host)).collect::<Vec<_>>(),
@@ -122,21 +121,16 @@ fn config(live: &Path, secret: &str, own: &Path) -> Value {
 
 fn guest(host: Host) -> Option<Value> {
     let vmid = host.vmid?;
-    let size = plan::DISK_BYTES >> 30;
     Some(json!({
         "vmid": vmid,
         "name": host.name,
-        "config": {
-            "scsi0": format!("{}:{vmid}/vm-{vmid}-disk-0.raw,discard=on,iothread=1,size={size}G", plan::DISK_STORAGE),
-            "scsihw": "virtio-scsi-single",
-            "net0": format!("virtio={},bridge=vmbr0", host.mac()),
-            "boot": "order=scsi0;net0",
-            "smbios1": format!("uuid={}", host.uuid()),
-            "ostype": "l26",
-            "onboot": 1,
-            "cores": 2,
-            "memory": 4096,
-        },
+        "uuid": host.uuid(),
+        "mac": host.mac(),
+        "address": host.address(),
+        "cores": 2,
+        "memory": 4096,
+        "disk": format!("{}:vm-{vmid}-disk-0", plan::DISK_STORAGE),
+        "size": plan::DISK_BYTES,
     }))
 }
 
@@ -148,12 +142,9 @@ mod tests {
     fn a_guest_is_described_as_the_hosts_are_booted() {
         let config = config(Path::new("/cache/live"), "s", Path::new("/bin/lab"));
         assert_eq!(config.pointer("/guests/1/name"), Some(&json!("cp2")));
-        assert_eq!(
-            config.pointer("/guests/1/config/scsi0"),
-            Some(&json!("lab:102/vm-102-disk-0.raw,discard=on,iothread=1,size=8G"))
-        );
-        assert_eq!(config.pointer("/storages/lab/path"), Some(&json!("/cache/live/lab")));
-        assert_eq!(plan::first_disk(102), "lab/images/102/vm-102-disk-0.raw");
+        assert_eq!(config.pointer("/guests/1/disk"), Some(&json!("lab:vm-102-disk-0")));
+        assert_eq!(config.pointer("/storages/lab"), Some(&json!("/cache/live/lab")));
+        assert_eq!(plan::first_disk(102), "lab/102/vm-102-disk-0.raw");
         assert_eq!(config.pointer("/power"), Some(&json!(["/bin/lab", "power"])));
     }
 }

@@ -67,6 +67,7 @@ impl Power {
 
 /// Makes what lies in /run and the network.
 fn prepare() -> anyhow::Result<()> {
+    make_dir(Path::new(paths::RUN))?;
     storage::up()?;
     network::up()?;
     seed::make_keys()?;

@@ -3,12 +3,13 @@
 //! A host is systemd-nspawn on the loop-mounted disk. The mount lies in a mount namespace of the host's own and
 //! goes, with its loop device, when its last process ends; so a host that was killed in any way leaves nothing.
 
-use crate::command::{command, make_dir, output, remove_tree, run, tail, write};
+use crate::command::{command, make_dir, remove_tree, run, tail, write};
 use crate::plan::{BRIDGE, Host, NAMESPACE};
 use crate::{cgroup, network, paths, storage};
 use anyhow::{Context, bail};
 use nix::sched::{CloneFlags, unshare};
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,6 +17,9 @@ use std::time::{Duration, Instant};
 
 /// How long a host may take from the call to its init.
 const BOOT: Duration = Duration::from_secs(20);
+
+/// A disk that is longer than its file system by less has no use for it.
+const GRAIN: u64 = 64 << 20;
 
 /// Boots a host from a disk and returns when its init runs.
 ///
@@ -36,6 +40,7 @@ pub fn on(host: Host, disk: Option<&Path>) -> anyhow::Result<()> {
     if !storage::loop_devices(&disk).is_empty() {
         bail!("cannot boot {}: its disk {} is in use", host.name, disk.display());
     }
+    network::unplug(host.name)?;
     make_dir(&paths::root(host))?;
     write(&paths::disk_record(host), disk.display().to_string(), 0o644)?;
     let child = start(host, &disk)?;
@@ -83,14 +88,36 @@ pub fn hypervise(host: Host, disk: &Path) -> anyhow::Result<()> {
     network::enter(NAMESPACE)?;
     unshare(CloneFlags::CLONE_NEWNS).context("cannot make a mount namespace")?;
     run(&mut command("mount", ["--make-rslave", "/"]))?;
+    grow(disk)?;
     let root = paths::root(host);
     // The storage below keeps no promise to the machine's disk either, see `storage`.
     run(command("mount", ["-t", "ext4", "-o", "loop,noatime,barrier=0"]).args([disk, &root]))?;
-    let device = output(command("findmnt", ["-no", "SOURCE"]).arg(&root))?;
-    run(&mut command("resize2fs", [&device]))?;
     make_dir(Path::new("/run/systemd"))?;
     let error = nspawn(host, &root)?.exec();
     Err(error).context("cannot start systemd-nspawn")
+}
+
+/// Extends the file system over the whole disk, as cloud images do at their first boot.
+///
+/// Before the mount, because the kernel lets only CAP_SYS_RESOURCE do it afterwards.
+fn grow(disk: &Path) -> anyhow::Result<()> {
+    let name = || format!("cannot read {}", disk.display());
+    let file = File::open(disk).with_context(name)?;
+    let mut superblock = [0; 64];
+    file.read_exact_at(&mut superblock, 1024).with_context(name)?;
+    let length = file.metadata().with_context(name)?.len();
+    if file_system_bytes(&superblock).is_none_or(|bytes| bytes + GRAIN > length) {
+        return Ok(());
+    }
+    // Status 1 means that there was something to correct, which there may be.
+    let _ = run(command("e2fsck", ["-f", "-p"]).arg(disk));
+    run(command("resize2fs", ["-f"]).arg(disk))
+}
+
+/// Returns the size that an ext4 superblock names.
+fn file_system_bytes(superblock: &[u8]) -> Option<u64> {
+    let number = |at: usize| Some(u32::from_le_bytes(superblock.get(at..at + 4)?.try_into().ok()?));
+    Some(u64::from(number(4)?) << (10 + number(24)?))
 }
 
 fn nspawn(host: Host, root: &Path) -> anyhow::Result<Command> {
@@ -197,6 +224,14 @@ fn lock(host: Host) -> anyhow::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_superblock_says_how_long_the_file_system_is() {
+        let mut superblock = [0; 64];
+        superblock[4..8].copy_from_slice(&1_048_576_u32.to_le_bytes());
+        superblock[24..28].copy_from_slice(&2_u32.to_le_bytes());
+        assert_eq!(file_system_bytes(&superblock), Some(4 << 30));
+    }
 
     #[test]
     fn only_the_hosts_own_process_1_is_its_init() {
