@@ -17,7 +17,7 @@ name: quorate_steps
 type: aggregate
 short_description: Writes one line of JSON for each finished task
 description:
-  - Development only. Appends C({at, step, host, seconds, changed, failed, refusal}) to the file of E(QUORATE_STEPS).
+  - Development only. Appends C({at, step, host, seconds, changed}) to the file of E(QUORATE_STEPS).
   - With E(QUORATE_KILL_AT) set to a number N, kills its own process with SIGKILL when the N-th task is about to start (the first is 1).
 options: {}
 """
@@ -43,27 +43,20 @@ class CallbackModule(CallbackBase):
             os.kill(os.getpid(), signal.SIGKILL)
         self._began[task._uuid] = time.time()
 
-    def _write(self, result, failed=False, skipped=False):
-        if not self._file or skipped:
+    def _write(self, result):
+        if not self._file:
             return
         task = result._task
         ended = time.time()
         began = self._began.get(task._uuid, ended)
-        delegated = task.delegate_to if isinstance(task.delegate_to, str) else None
-        values = result._result
+        delegated = (result._result.get("_ansible_delegated_vars") or {}).get("ansible_delegated_host")
         line = {
             "at": began,
             "step": task.get_name().strip(),
             "host": delegated or result._host.get_name(),
             "seconds": round(ended - began, 3),
-            "changed": bool(values.get("changed")),
-            "failed": failed,
-            "action": task.action,
-            "number": self._tasks,
+            "changed": bool(result._result.get("changed")),
         }
-        refusal = values.get("refusal")
-        if isinstance(refusal, dict):
-            line["refusal"] = refusal
         with open(self._file, "a", encoding="utf-8") as out:
             out.write(json.dumps(line) + "\n")
 
@@ -71,7 +64,7 @@ class CallbackModule(CallbackBase):
         self._write(result)
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
-        self._write(result, failed=not ignore_errors)
+        self._write(result)
 
     def v2_runner_on_unreachable(self, result):
-        self._write(result, failed=True)
+        self._write(result)

@@ -23,11 +23,11 @@ use kube::client::ConfigExt as _;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, crypto::ring};
-use tokio_rustls::TlsConnector;
 
 /// Says why a request got no whole answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +92,11 @@ impl Answer {
     /// Gives the beginning of the body, for an error line.
     pub fn excerpt(&self) -> String {
         let text = String::from_utf8_lossy(&self.body);
-        format!("{}: {}", self.status, text.chars().take(200).collect::<String>().replace('\n', " "))
+        format!(
+            "{}: {}",
+            self.status,
+            text.chars().take(200).collect::<String>().replace('\n', " ")
+        )
     }
 }
 
@@ -103,7 +107,11 @@ pub struct Counted {
 }
 
 impl AsyncRead for Counted {
-    fn poll_read(mut self: Pin<&mut Self>, task: &mut Task<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        task: &mut Task<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(task, buf);
         if buf.filled().len() > before {
@@ -114,7 +122,11 @@ impl AsyncRead for Counted {
 }
 
 impl AsyncWrite for Counted {
-    fn poll_write(mut self: Pin<&mut Self>, task: &mut Task<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        task: &mut Task<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(task, buf)
     }
     fn poll_flush(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<io::Result<()>> {
@@ -148,7 +160,8 @@ impl Server {
     pub async fn from_kubeconfig(path: &Path, url: Option<&str>) -> anyhow::Result<Self> {
         // A second call finds the provider set, which is what is wanted.
         let _ = ring::default_provider().install_default();
-        let file = Kubeconfig::read_from(path).with_context(|| format!("read kubeconfig {}", path.display()))?;
+        let file = Kubeconfig::read_from(path)
+            .with_context(|| format!("read kubeconfig {}", path.display()))?;
         let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
             .await
             .with_context(|| format!("read kubeconfig {}", path.display()))?;
@@ -212,11 +225,22 @@ impl Server {
     }
 
     /// Sends one request on a connection of its own and reads the whole answer.
-    pub async fn fresh(&self, method: Method, path: &str, body: Bytes, limit: Duration) -> Result<Answer, Fault> {
+    pub async fn fresh(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        limit: Duration,
+    ) -> Result<Answer, Fault> {
         let exchange = async {
             let (response, answered) = self.open(method, path, body).await?;
             let status = response.status().as_u16();
-            let body = response.into_body().collect().await.map_err(|error| after(&answered, &error))?.to_bytes();
+            let body = response
+                .into_body()
+                .collect()
+                .await
+                .map_err(|error| after(&answered, &error))?
+                .to_bytes();
             Ok(Answer { status, body })
         };
         tokio::time::timeout(limit, exchange).await.unwrap_or(Err(Fault::Timeout(limit)))
@@ -231,11 +255,13 @@ impl Server {
     ) -> Result<(hyper::Response<hyper::body::Incoming>, Arc<AtomicBool>), Fault> {
         let request = self.request(Protocol::One, method, path, body)?;
         let (stream, answered) = self.dial(Protocol::One).await?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| after(&answered, &error))?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| after(&answered, &error))?;
         // Ends when the answer is read or dropped: this connection is used once.
         tokio::spawn(connection);
-        let response = sender.send_request(request).await.map_err(|error| after(&answered, &error))?;
+        let response =
+            sender.send_request(request).await.map_err(|error| after(&answered, &error))?;
         // The dispatcher must not see its sender go before the body is read; an idle sender costs nothing.
         tokio::spawn(async move { poll_fn(|task| closed(&mut sender, task)).await });
         Ok((response, answered))
@@ -253,13 +279,20 @@ fn closed(sender: &mut http1::SendRequest<Full<Bytes>>, task: &mut Task<'_>) -> 
 /// Names a fault after the connection was up.
 fn after(answered: &AtomicBool, error: &hyper::Error) -> Fault {
     let text = chain(error);
-    if answered.load(Ordering::Relaxed) { Fault::Broken(text) } else { Fault::ClosedEarly { sent: true, text } }
+    if answered.load(Ordering::Relaxed) {
+        Fault::Broken(text)
+    } else {
+        Fault::ClosedEarly { sent: true, text }
+    }
 }
 
 /// Names a fault of the TLS handshake: a peer that went away is another thing than a certificate that is refused.
 fn during_handshake(error: &io::Error) -> Fault {
     match error.kind() {
-        ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
+        ErrorKind::UnexpectedEof
+        | ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe => {
             Fault::ClosedEarly { sent: false, text: format!("TLS handshake: {error}") }
         }
         _ => Fault::Unreached(format!("TLS handshake: {error}")),
@@ -284,7 +317,8 @@ fn address(url: &str) -> anyhow::Result<(String, u16, ServerName<'static>)> {
     }
     let host = uri.host().ok_or_else(|| anyhow!("server address {url:?} names no host"))?;
     let host = host.trim_start_matches('[').trim_end_matches(']').to_string();
-    let name = ServerName::try_from(host.clone()).with_context(|| format!("use {host:?} as a server name"))?;
+    let name = ServerName::try_from(host.clone())
+        .with_context(|| format!("use {host:?} as a server name"))?;
     Ok((host, uri.port_u16().unwrap_or(6443), name))
 }
 

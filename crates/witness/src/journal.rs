@@ -26,7 +26,10 @@ pub struct Journal {
 
 impl Journal {
     /// Creates the file, or appends to it, and starts its writer. The handle ends when every `Journal` is dropped.
-    pub fn open(path: &Path, append: bool) -> anyhow::Result<(Self, JoinHandle<anyhow::Result<()>>)> {
+    pub fn open(
+        path: &Path,
+        append: bool,
+    ) -> anyhow::Result<(Self, JoinHandle<anyhow::Result<()>>)> {
         let file = OpenOptions::new()
             .create(true)
             .write(true)
@@ -36,8 +39,11 @@ impl Journal {
             .with_context(|| format!("open {}", path.display()))?;
         let (lines, received) = mpsc::unbounded_channel();
         let shown = path.display().to_string();
-        let writer = tokio::spawn(async move { keep(file, received).await.with_context(|| format!("write {shown}")) });
-        let born_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let writer = tokio::spawn(async move {
+            keep(file, received).await.with_context(|| format!("write {shown}"))
+        });
+        let born_at =
+            SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         Ok((Self { lines, born: Instant::now(), born_at }, writer))
     }
 

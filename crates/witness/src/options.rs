@@ -111,13 +111,20 @@ impl Given {
     fn all(&mut self, name: &str) -> Vec<String> {
         let taken = self.0.extract_if(.., |(given, _)| given == name);
         // Commas as well, for one who writes the list as one word.
-        taken.flat_map(|(_, value)| value.split(',').map(str::to_string).collect::<Vec<_>>()).collect()
+        taken
+            .flat_map(|(_, value)| value.split(',').map(str::to_string).collect::<Vec<_>>())
+            .collect()
     }
 
     fn one(&mut self, name: &str) -> anyhow::Result<Option<String>> {
-        let mut values: Vec<String> = self.0.extract_if(.., |(given, _)| given == name).map(|(_, value)| value).collect();
+        let mut values: Vec<String> =
+            self.0.extract_if(.., |(given, _)| given == name).map(|(_, value)| value).collect();
         let value = values.pop();
-        if values.is_empty() { Ok(value) } else { Err(anyhow!("--{name} was given more than once")) }
+        if values.is_empty() {
+            Ok(value)
+        } else {
+            Err(anyhow!("--{name} was given more than once"))
+        }
     }
 
     fn path(&mut self, name: &str) -> anyhow::Result<PathBuf> {
@@ -126,7 +133,8 @@ impl Given {
 
     fn number(&mut self, name: &str, default: u64) -> anyhow::Result<u64> {
         let Some(value) = self.one(name)? else { return Ok(default) };
-        let number = value.parse().with_context(|| format!("--{name} {value:?} is not a whole number"))?;
+        let number =
+            value.parse().with_context(|| format!("--{name} {value:?} is not a whole number"))?;
         if number == 0 { Err(anyhow!("--{name} must be at least 1")) } else { Ok(number) }
     }
 
@@ -135,7 +143,12 @@ impl Given {
         if urls.is_empty() {
             return Ok(Endpoints::default());
         }
-        Ok(Endpoints { urls, ca: self.path("etcd-ca")?, cert: self.path("etcd-cert")?, key: self.path("etcd-key")? })
+        Ok(Endpoints {
+            urls,
+            ca: self.path("etcd-ca")?,
+            cert: self.path("etcd-cert")?,
+            key: self.path("etcd-key")?,
+        })
     }
 
     fn end(self) -> anyhow::Result<()> {
@@ -193,7 +206,12 @@ fn verify(given: &mut Given) -> anyhow::Result<Verify> {
     if members.is_empty() {
         bail!("--member is missing");
     }
-    Ok(Verify { kubeconfig: given.path("kubeconfig")?, events: given.path("events")?, members, etcd: given.etcd()? })
+    Ok(Verify {
+        kubeconfig: given.path("kubeconfig")?,
+        events: given.path("events")?,
+        members,
+        etcd: given.etcd()?,
+    })
 }
 
 #[cfg(test)]

@@ -29,7 +29,9 @@ pub fn line(events: &[Event]) -> String {
             _ => {}
         }
     }
-    format!("{requests} requests, {failed} failed, {retried} retried, {acked} writes acknowledged, longest {longest:.0} ms")
+    format!(
+        "{requests} requests, {failed} failed, {retried} retried, {acked} writes acknowledged, longest {longest:.0} ms"
+    )
 }
 
 #[cfg(test)]
@@ -48,8 +50,19 @@ mod tests {
             retried: ok,
             error: None,
         };
-        let write = |written| Event::Write { at: 0.0, ms: 3.0, name: "n".into(), written, uid: None, error: None };
-        let events = [get(true, 2.0), get(false, 9.4), write(Written::Acked), write(Written::Ambiguous)];
-        assert_eq!(line(&events), "4 requests, 2 failed, 1 retried, 1 writes acknowledged, longest 9 ms");
+        let write = |written| Event::Write {
+            at: 0.0,
+            ms: 3.0,
+            name: "n".into(),
+            written,
+            uid: None,
+            error: None,
+        };
+        let events =
+            [get(true, 2.0), get(false, 9.4), write(Written::Acked), write(Written::Ambiguous)];
+        assert_eq!(
+            line(&events),
+            "4 requests, 2 failed, 1 retried, 1 writes acknowledged, longest 9 ms"
+        );
     }
 }

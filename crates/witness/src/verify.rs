@@ -21,7 +21,7 @@ const AT_ONCE: usize = 16;
 /// How long one read may take.
 const LIMIT: Duration = Duration::from_secs(10);
 /// How long a member may need to answer every read, and an etcd member to have applied every write.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What one member showed.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub async fn run(options: &Verify) -> anyhow::Result<(String, bool)> {
     };
     let acked = acknowledged(&events);
     let server = Server::from_kubeconfig(&options.kubeconfig, None).await?;
-    let mut endpoints = options.etcd.open().await?;
+    let endpoints = options.etcd.open().await?;
     let (journal, written) = Journal::open(&options.events, true)?;
 
     let mut reading = JoinSet::new();
@@ -51,12 +51,12 @@ pub async fn run(options: &Verify) -> anyhow::Result<(String, bool)> {
         let persistent = Arc::new(Persistent::new(server.at(url)?, journal.clone()));
         reading.spawn(through_apiserver(persistent, url.clone(), namespace.clone(), acked.clone()));
     }
-    let mut found = reading.join_all().await;
-    for endpoint in &mut endpoints {
-        found.push(in_own_store(endpoint, &namespace, &acked).await);
+    for endpoint in endpoints.clone() {
+        reading.spawn(in_own_store(endpoint, namespace.clone(), acked.clone()));
     }
+    let mut found = reading.join_all().await;
     found.sort_by(|one, other| one.member.cmp(&other.member));
-    for reading in read_all(&mut endpoints).await {
+    for reading in read_all(&endpoints).await {
         let at = journal.now();
         journal.put(Event::Members { at, from: reading.host, members: members(&reading.list) });
     }
@@ -76,8 +76,12 @@ pub fn acknowledged(events: &[Event]) -> BTreeMap<String, Option<String>> {
     let mut acked = BTreeMap::new();
     for event in events {
         match event {
-            Event::Write { name, written: Written::Acked, uid, .. } => acked.insert(name.clone(), uid.clone()),
-            Event::Resolved { name, uid: Some(uid), .. } => acked.insert(name.clone(), Some(uid.clone())),
+            Event::Write { name, written: Written::Acked, uid, .. } => {
+                acked.insert(name.clone(), uid.clone())
+            }
+            Event::Resolved { name, uid: Some(uid), .. } => {
+                acked.insert(name.clone(), Some(uid.clone()))
+            }
             _ => None,
         };
     }
@@ -102,7 +106,8 @@ async fn through_apiserver(
         }
         let (server, namespace) = (server.clone(), namespace.clone());
         under_way.spawn(async move {
-            let is_there = is_there(&server, &namespace, &name, expected.as_deref(), deadline).await;
+            let is_there =
+                is_there(&server, &namespace, &name, expected.as_deref(), deadline).await;
             (name, is_there)
         });
     }
@@ -128,7 +133,9 @@ async fn is_there(
     loop {
         let reason = match server.get(&path, LIMIT).await {
             // The same name with another uid is another object: the acknowledged one is gone.
-            Ok(answer) if answer.is_ok() => return Ok(expected.is_none() || uid(&answer).as_deref() == expected),
+            Ok(answer) if answer.is_ok() => {
+                return Ok(expected.is_none() || uid(&answer).as_deref() == expected);
+            }
             Ok(answer) if answer.status == 404 => return Ok(false),
             Ok(answer) => answer.excerpt(),
             Err(fault) => fault.to_string(),
@@ -141,15 +148,23 @@ async fn is_there(
 }
 
 /// Reads the member's own store; a member may apply the last writes a moment later than the others.
-async fn in_own_store(endpoint: &mut Endpoint, namespace: &str, acked: &BTreeMap<String, Option<String>>) -> Found {
+async fn in_own_store(
+    mut endpoint: Endpoint,
+    namespace: String,
+    acked: BTreeMap<String, Option<String>>,
+) -> Found {
     let member = endpoint.url.clone();
     let prefix = format!("/registry/configmaps/{namespace}/");
     let deadline = Instant::now() + PATIENCE;
     loop {
         let (missing, error) = match endpoint.own_keys(&prefix).await {
             Ok(keys) => {
-                let there: BTreeSet<&str> = keys.iter().filter_map(|key| key.strip_prefix(&prefix)).collect();
-                (acked.keys().filter(|name| !there.contains(name.as_str())).cloned().collect(), None)
+                let there: BTreeSet<&str> =
+                    keys.iter().filter_map(|key| key.strip_prefix(&prefix)).collect();
+                (
+                    acked.keys().filter(|name| !there.contains(name.as_str())).cloned().collect(),
+                    None,
+                )
             }
             Err(error) => (Vec::new(), Some(format!("{error:#}"))),
         };
@@ -183,11 +198,14 @@ mod tests {
     #[test]
     fn what_must_exist_is_what_was_acknowledged_or_found_later() {
         let write = |name: &str, written| {
-            let (name, uid) = (name.to_string(), (written == Written::Acked).then(|| "u".to_string()));
+            let (name, uid) =
+                (name.to_string(), (written == Written::Acked).then(|| "u".to_string()));
             Event::Write { at: 0.0, ms: 1.0, name, written, uid, error: None }
         };
-        let resolved = |name: &str, uid: Option<&str>| {
-            Event::Resolved { at: 0.0, name: name.into(), uid: uid.map(str::to_string) }
+        let resolved = |name: &str, uid: Option<&str>| Event::Resolved {
+            at: 0.0,
+            name: name.into(),
+            uid: uid.map(str::to_string),
         };
         let events = [
             write("acked", Written::Acked),

@@ -34,13 +34,21 @@ const START: Duration = Duration::from_secs(30);
 pub async fn run(options: &Watch) -> anyhow::Result<bool> {
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
-    let server = Arc::new(Server::from_kubeconfig(&options.kubeconfig, options.server.as_deref()).await?);
+    let server =
+        Arc::new(Server::from_kubeconfig(&options.kubeconfig, options.server.as_deref()).await?);
     let endpoints = options.etcd.open().await?;
     let (journal, written) = Journal::open(&options.events, false)?;
     // Names of one run never meet those of another in the same namespace.
     let prefix = format!("w{:.0}-", journal.now() * 1000.0);
-    let writer = Arc::new(Writer::new(server.clone(), journal.clone(), &options.namespace, &prefix, options.limit));
-    let watcher = Arc::new(Watcher::new(server.clone(), journal.clone(), &options.namespace, &prefix));
+    let writer = Arc::new(Writer::new(
+        server.clone(),
+        journal.clone(),
+        &options.namespace,
+        &prefix,
+        options.limit,
+    ));
+    let watcher =
+        Arc::new(Watcher::new(server.clone(), journal.clone(), &options.namespace, &prefix));
     let from = tokio::time::timeout(START, begin(&server, &watcher, options))
         .await
         .unwrap_or_else(|_| Err(anyhow!("no answer in {} s", START.as_secs())))
@@ -88,8 +96,11 @@ pub async fn run(options: &Watch) -> anyhow::Result<bool> {
 
 /// Makes sure that the namespace is there and that the clients may use it; gives the watch's place.
 async fn begin(server: &Server, watcher: &Watcher, options: &Watch) -> anyhow::Result<String> {
-    let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": options.namespace}});
-    let made = fresh(server, Method::POST, "/api/v1/namespaces", Bytes::from(body.to_string()), options).await?;
+    let body =
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": options.namespace}});
+    let made =
+        fresh(server, Method::POST, "/api/v1/namespaces", Bytes::from(body.to_string()), options)
+            .await?;
     if !made.is_ok() && made.status != 409 {
         return Err(anyhow!("create namespace {:?}: {}", options.namespace, made.excerpt()));
     }
@@ -100,9 +111,18 @@ async fn begin(server: &Server, watcher: &Watcher, options: &Watch) -> anyhow::R
     watcher.begin().await
 }
 
-async fn fresh(server: &Server, method: Method, path: &str, body: Bytes, options: &Watch) -> anyhow::Result<Answer> {
+async fn fresh(
+    server: &Server,
+    method: Method,
+    path: &str,
+    body: Bytes,
+    options: &Watch,
+) -> anyhow::Result<Answer> {
     let what = format!("{method} {path}");
-    server.fresh(method, path, body, options.limit).await.map_err(|fault| anyhow!("{what}: {fault}"))
+    server
+        .fresh(method, path, body, options.limit)
+        .await
+        .map_err(|fault| anyhow!("{what}: {fault}"))
 }
 
 fn clients(
@@ -112,7 +132,8 @@ fn clients(
     journal: &Journal,
     stopped: &watch::Receiver<bool>,
 ) -> JoinSet<()> {
-    let ticker = |client, every, at_most| Ticker { client, every, at_most, journal: journal.clone() };
+    let ticker =
+        |client, every, at_most| Ticker { client, every, at_most, journal: journal.clone() };
     let mut clients = JoinSet::new();
     let limit = options.limit;
 
@@ -126,6 +147,8 @@ fn clients(
 
     let writer = writer.clone();
     let request = move |number| writer.clone().write(number);
-    clients.spawn(ticker(Client::Write, options.write_every, MOST_WRITES).run(stopped.clone(), request));
+    clients.spawn(
+        ticker(Client::Write, options.write_every, MOST_WRITES).run(stopped.clone(), request),
+    );
     clients
 }

@@ -30,6 +30,7 @@ pub struct Endpoints {
 }
 
 /// One member's own endpoint.
+#[derive(Clone)]
 pub struct Endpoint {
     /// Its URL.
     pub url: String,
@@ -63,14 +64,21 @@ pub struct Listed {
 impl Endpoints {
     /// Makes a client for each endpoint; connections come about at the first call.
     pub async fn open(&self) -> anyhow::Result<Vec<Endpoint>> {
-        let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("read {}", path.display()));
+        let read = |path: &PathBuf| {
+            std::fs::read(path).with_context(|| format!("read {}", path.display()))
+        };
         let mut endpoints = Vec::new();
         for url in &self.urls {
             let tls = TlsOptions::new()
                 .ca_certificate(Certificate::from_pem(read(&self.ca)?))
                 .identity(Identity::from_pem(read(&self.cert)?, read(&self.key)?));
-            let options = ConnectOptions::new().with_tls(tls).with_connect_timeout(ANSWER).with_timeout(ANSWER * 10);
-            let client = Client::connect([url.as_str()], Some(options)).await.with_context(|| format!("open {url}"))?;
+            let options = ConnectOptions::new()
+                .with_tls(tls)
+                .with_connect_timeout(ANSWER)
+                .with_timeout(ANSWER * 10);
+            let client = Client::connect([url.as_str()], Some(options))
+                .await
+                .with_context(|| format!("open {url}"))?;
             endpoints.push(Endpoint { url: url.clone(), client });
         }
         Ok(endpoints)
@@ -105,7 +113,12 @@ impl Endpoint {
             .await
             .with_context(|| format!("read {prefix} from {}: no answer in time", self.url))?
             .with_context(|| format!("read {prefix} from {}", self.url))?;
-        Ok(answer.kvs().iter().filter_map(|entry| entry.key_str().ok()).map(str::to_string).collect())
+        Ok(answer
+            .kvs()
+            .iter()
+            .filter_map(|entry| entry.key_str().ok())
+            .map(str::to_string)
+            .collect())
     }
 }
 
@@ -119,7 +132,10 @@ fn listed(member: &etcd_client::Member) -> Listed {
 }
 
 fn host(url: &str) -> String {
-    url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_string)).unwrap_or_else(|| url.to_string())
+    url.parse::<Uri>()
+        .ok()
+        .and_then(|uri| uri.host().map(str::to_string))
+        .unwrap_or_else(|| url.to_string())
 }
 
 /// Gives a member list in the shape of the report.
@@ -143,7 +159,9 @@ pub fn members(list: &[Listed]) -> Vec<Member> {
 pub fn roles(readings: &[Reading]) -> Vec<(String, Role)> {
     let list = readings
         .iter()
-        .find(|reading| reading.own.is_some_and(|(_, leader, _)| leader != 0) && !reading.list.is_empty())
+        .find(|reading| {
+            reading.own.is_some_and(|(_, leader, _)| leader != 0) && !reading.list.is_empty()
+        })
         .map(|reading| &reading.list);
     let role = |reading: &Reading| {
         let Some(list) = list else {
@@ -164,14 +182,16 @@ pub fn roles(readings: &[Reading]) -> Vec<(String, Role)> {
 }
 
 /// Writes a line whenever a member changes, for ever; the caller ends it.
-pub async fn follow(mut endpoints: Vec<Endpoint>, journal: Journal) {
+pub async fn follow(endpoints: Vec<Endpoint>, journal: Journal) {
     let mut known: BTreeMap<String, Role> = BTreeMap::new();
     let mut names: BTreeMap<String, String> = BTreeMap::new();
     let mut tick = tokio::time::interval(EVERY);
     loop {
         tick.tick().await;
-        let readings = read_all(&mut endpoints).await;
-        for entry in readings.iter().flat_map(|reading| &reading.list).filter(|entry| !entry.name.is_empty()) {
+        let readings = read_all(&endpoints).await;
+        for entry in
+            readings.iter().flat_map(|reading| &reading.list).filter(|entry| !entry.name.is_empty())
+        {
             for host in &entry.hosts {
                 names.insert(host.clone(), entry.name.clone());
             }
@@ -187,10 +207,10 @@ pub async fn follow(mut endpoints: Vec<Endpoint>, journal: Journal) {
 }
 
 /// Reads all endpoints at the same time, so that a silent one does not make the others late.
-pub async fn read_all(endpoints: &mut [Endpoint]) -> Vec<Reading> {
+pub async fn read_all(endpoints: &[Endpoint]) -> Vec<Reading> {
     let mut reading = tokio::task::JoinSet::new();
     for (index, endpoint) in endpoints.iter().enumerate() {
-        let mut endpoint = Endpoint { url: endpoint.url.clone(), client: endpoint.client.clone() };
+        let mut endpoint = endpoint.clone();
         reading.spawn(async move { (index, endpoint.read().await) });
     }
     let mut readings = reading.join_all().await;
@@ -229,11 +249,17 @@ mod tests {
         assert_eq!(told(&removed), [Role::Leader, Role::Absent]);
 
         let joining = [entry(1, "a", false), entry(4, "c", true)];
-        let learner = [reading("a", Some((1, 1, false)), &joining), reading("c", Some((4, 1, true)), &joining)];
+        let learner = [
+            reading("a", Some((1, 1, false)), &joining),
+            reading("c", Some((4, 1, true)), &joining),
+        ];
         assert_eq!(told(&learner), [Role::Leader, Role::Learner]);
 
         assert_eq!(told(&[reading("a", Some((1, 0, false)), &three)]), [Role::Unknown]);
-        let ghost = [reading("a", Some((1, 1, false)), &joining), reading("c", Some((3, 1, false)), &joining)];
+        let ghost = [
+            reading("a", Some((1, 1, false)), &joining),
+            reading("c", Some((3, 1, false)), &joining),
+        ];
         assert_eq!(told(&ghost), [Role::Leader, Role::Silent]);
     }
 }

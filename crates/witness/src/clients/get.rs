@@ -16,7 +16,8 @@ pub const PATH: &str = "/api/v1/namespaces/default";
 /// Makes the request and writes its line.
 pub async fn get(server: Arc<Server>, journal: Journal, limit: Duration) {
     let begun = Instant::now();
-    let (outcome, first) = with_one_retry(|| server.fresh(Method::GET, PATH, Bytes::new(), limit)).await;
+    let (outcome, first) =
+        with_one_retry(|| server.fresh(Method::GET, PATH, Bytes::new(), limit)).await;
     journal.put(line(&journal, Client::Get, begun, &outcome, first));
 }
 
@@ -35,5 +36,13 @@ pub fn line(
     };
     let retried = first.is_some();
     let error = last.or_else(|| first.map(|fault| fault.to_string()));
-    Event::Request { at: journal.time(begun), ms: ms(begun.elapsed()), client, ok, status, retried, error }
+    Event::Request {
+        at: journal.time(begun),
+        ms: ms(begun.elapsed()),
+        client,
+        ok,
+        status,
+        retried,
+        error,
+    }
 }

@@ -22,7 +22,9 @@ pub async fn follow(socket: String, backend: String, journal: Journal) {
     loop {
         tick.tick().await;
         // A load balancer that does not answer shows in the requests; its servers keep their last state here.
-        let Ok(Ok(servers)) = tokio::time::timeout(Duration::from_secs(2), states(&socket, &backend)).await else {
+        let Ok(Ok(servers)) =
+            tokio::time::timeout(Duration::from_secs(2), states(&socket, &backend)).await
+        else {
             continue;
         };
         for (server, state) in servers {
@@ -37,10 +39,12 @@ pub async fn follow(socket: String, backend: String, journal: Journal) {
 /// Reads the state of each server: `UP`, `DOWN`, `DRAIN`, `MAINT`, `NOLB`, `no check`.
 pub async fn states(socket: &str, backend: &str) -> anyhow::Result<Vec<(String, String)>> {
     let text = if socket.starts_with('/') {
-        let stream = UnixStream::connect(socket).await.with_context(|| format!("connect to {socket}"))?;
+        let stream =
+            UnixStream::connect(socket).await.with_context(|| format!("connect to {socket}"))?;
         ask(stream).await
     } else {
-        let stream = TcpStream::connect(socket).await.with_context(|| format!("connect to {socket}"))?;
+        let stream =
+            TcpStream::connect(socket).await.with_context(|| format!("connect to {socket}"))?;
         ask(stream).await
     };
     parse(&text.with_context(|| format!("read statistics from {socket}"))?, backend)
@@ -56,9 +60,12 @@ async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> anyhow::Result<
 /// Reads the CSV by its header. "UP 1/3" (going down) counts as UP: `HAProxy` still sends requests there.
 fn parse(text: &str, backend: &str) -> anyhow::Result<Vec<(String, String)>> {
     let mut lines = text.lines();
-    let header: Vec<&str> = lines.next().unwrap_or_default().trim_start_matches("# ").split(',').collect();
+    let header: Vec<&str> =
+        lines.next().unwrap_or_default().trim_start_matches("# ").split(',').collect();
     let column = |name: &str| header.iter().position(|title| *title == name);
-    let (Some(pxname), Some(svname), Some(status)) = (column("pxname"), column("svname"), column("status")) else {
+    let (Some(pxname), Some(svname), Some(status)) =
+        (column("pxname"), column("svname"), column("status"))
+    else {
         bail!("the statistics have no header with pxname, svname and status: {text:.100}");
     };
     let mut servers = Vec::new();

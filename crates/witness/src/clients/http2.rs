@@ -133,6 +133,9 @@ impl Persistent {
 /// answer of a kind and is not tried again.
 fn before_headers(error: &hyper::Error) -> Fault {
     let text = chain(error);
-    let reset = error.source().and_then(|source| source.downcast_ref::<h2::Error>()).is_some_and(h2::Error::is_reset);
+    let reset = error
+        .source()
+        .and_then(|source| source.downcast_ref::<h2::Error>())
+        .is_some_and(h2::Error::is_reset);
     if reset { Fault::Broken(text) } else { Fault::ClosedEarly { sent: true, text } }
 }

@@ -53,7 +53,11 @@ impl Watcher {
     /// Reads the resourceVersion to begin from; nothing of this run exists before it.
     pub async fn begin(&self) -> anyhow::Result<String> {
         let path = format!("{}?limit=1", self.path);
-        let answer = self.server.fresh(Method::GET, &path, Bytes::new(), OPENING).await.map_err(|f| anyhow!("{f}"))?;
+        let answer = self
+            .server
+            .fresh(Method::GET, &path, Bytes::new(), OPENING)
+            .await
+            .map_err(|f| anyhow!("{f}"))?;
         if !answer.is_ok() {
             return Err(anyhow!("list {}: {}", self.path, answer.excerpt()));
         }
@@ -91,7 +95,9 @@ impl Watcher {
     pub async fn catch_up(&self, writer: &Writer) {
         let deadline = Instant::now() + CATCH_UP;
         let acked = writer.acked();
-        while Instant::now() < deadline && !self.seen(|seen| acked.iter().all(|name| seen.contains(name))) {
+        while Instant::now() < deadline
+            && !self.seen(|seen| acked.iter().all(|name| seen.contains(name)))
+        {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -117,7 +123,11 @@ impl Watcher {
         let mut heard = Instant::now();
         loop {
             let frame = match tokio::time::timeout(Duration::from_secs(1), body.frame()).await {
-                Err(_) if writer.last_ack().is_some_and(|ack| ack.saturating_duration_since(heard) > SILENCE) => {
+                Err(_)
+                    if writer
+                        .last_ack()
+                        .is_some_and(|ack| ack.saturating_duration_since(heard) > SILENCE) =>
+                {
                     return Ending::Lost("silent while writes were acknowledged".into());
                 }
                 Err(_) => continue,
@@ -139,7 +149,10 @@ impl Watcher {
     /// Takes one event; gives the ending it means, if any.
     fn take(&self, line: &[u8], from: &mut String) -> Option<Ending> {
         let Ok(event) = serde_json::from_slice::<Value>(line) else {
-            return Some(Ending::Lost(format!("unreadable event: {}", String::from_utf8_lossy(line))));
+            return Some(Ending::Lost(format!(
+                "unreadable event: {}",
+                String::from_utf8_lossy(line)
+            )));
         };
         let kind = event.get("type").and_then(Value::as_str).unwrap_or_default();
         let object = event.get("object").unwrap_or(&Value::Null);
@@ -166,7 +179,11 @@ impl Watcher {
 fn error_event(status: &Value) -> Ending {
     let code = status.get("code").and_then(Value::as_u64).unwrap_or_default();
     let text = status.get("message").and_then(Value::as_str).unwrap_or("no message");
-    if code == 410 { Ending::Gone(format!("410: {text}")) } else { Ending::Lost(format!("{code}: {text}")) }
+    if code == 410 {
+        Ending::Gone(format!("410: {text}"))
+    } else {
+        Ending::Lost(format!("{code}: {text}"))
+    }
 }
 
 fn version(object: &Value) -> Option<String> {

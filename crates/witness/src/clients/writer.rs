@@ -37,7 +37,13 @@ struct Book {
 
 impl Writer {
     /// Makes a writer of objects named `prefix` and a number.
-    pub fn new(server: Arc<Server>, journal: Journal, namespace: &str, prefix: &str, limit: Duration) -> Self {
+    pub fn new(
+        server: Arc<Server>,
+        journal: Journal,
+        namespace: &str,
+        prefix: &str,
+        limit: Duration,
+    ) -> Self {
         let (namespace, prefix) = (namespace.to_string(), prefix.to_string());
         Self { server, journal, namespace, prefix, limit, book: Mutex::default() }
     }
@@ -58,9 +64,11 @@ impl Writer {
         let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"number": number.to_string()}});
         let path = format!("/api/v1/namespaces/{}/configmaps", self.namespace);
         let begun = Instant::now();
-        let outcome = self.server.fresh(Method::POST, &path, Bytes::from(body.to_string()), self.limit).await;
+        let outcome =
+            self.server.fresh(Method::POST, &path, Bytes::from(body.to_string()), self.limit).await;
         let (written, error) = judge(&outcome);
-        let uid = outcome.ok().filter(|_| written == Written::Acked).and_then(|answer| uid(&answer));
+        let uid =
+            outcome.ok().filter(|_| written == Written::Acked).and_then(|answer| uid(&answer));
         self.book(|book| match written {
             Written::Acked => {
                 book.last_ack = Some(Instant::now());

@@ -30,13 +30,25 @@ pub fn page(report: &Report, events: &[Event], steps: &[Step], facts: &Facts) ->
 }
 
 fn title(report: &Report) -> String {
-    format!("Control-plane node {} was replaced in {}", report.target, seconds(report.replace_seconds))
+    format!(
+        "Control-plane node {} was replaced in {}",
+        report.target,
+        seconds(report.replace_seconds)
+    )
 }
 
 /// Writes the headline: what was done, and in one sentence what it cost.
 fn head(body: &mut String, report: &Report, title: &str) {
-    let (class, word) = if report.verdict.ok { ("good", "Everything held") } else { ("bad", "Something did not hold") };
-    let _ = writeln!(body, "<header>\n<p class=\"chip {class}\">{word}</p>\n<h1>{}</h1>", escape(title));
+    let (class, word) = if report.verdict.ok {
+        ("good", "Everything held")
+    } else {
+        ("bad", "Something did not hold")
+    };
+    let _ = writeln!(
+        body,
+        "<header>\n<p class=\"chip {class}\">{word}</p>\n<h1>{}</h1>",
+        escape(title)
+    );
     let _ = writeln!(
         body,
         "<p class=\"lead\">The cluster was in use meanwhile: {} requests, {}; {} acknowledged writes, {}; {} watch events, {}.</p>",
@@ -47,7 +59,11 @@ fn head(body: &mut String, report: &Report, title: &str) {
         count(report.watch.events),
         none(report.watch.missed, "missed"),
     );
-    let _ = writeln!(body, "<p class=\"muted\">{}</p>\n<ul class=\"checks\">", escape(&versions(report)));
+    let _ = writeln!(
+        body,
+        "<p class=\"muted\">{}</p>\n<ul class=\"checks\">",
+        escape(&versions(report))
+    );
     for check in &report.verdict.checks {
         let (class, mark) = if check.ok { ("good", "✓") } else { ("bad", "✗") };
         let _ = writeln!(
@@ -61,30 +77,53 @@ fn head(body: &mut String, report: &Report, title: &str) {
 }
 
 fn none(number: usize, what: &str) -> String {
-    if number == 0 { format!("none {what}") } else { format!("<strong class=\"bad\">{} {what}</strong>", count(number)) }
+    if number == 0 {
+        format!("none {what}")
+    } else {
+        format!("<strong class=\"bad\">{} {what}</strong>", count(number))
+    }
 }
 
 fn tiles(body: &mut String, report: &Report) {
     body.push_str("<section class=\"tiles\">\n");
     let mut tile = |ok: bool, value: &str, text: &str| {
         let class = if ok { "tile" } else { "tile bad-tile" };
-        let _ = writeln!(body, "<div class=\"{class}\"><b>{value}</b><span>{}</span></div>", escape(text));
+        let _ = writeln!(
+            body,
+            "<div class=\"{class}\"><b>{value}</b><span>{}</span></div>",
+            escape(text)
+        );
     };
     let quiet = if report.quiet_seconds > 0.0 {
-        format!("to replace {}, {} of it prescribed waiting", report.target, seconds(report.quiet_seconds))
+        format!(
+            "to replace {}, {} of it prescribed waiting",
+            report.target,
+            seconds(report.quiet_seconds)
+        )
     } else {
         format!("to replace {}", report.target)
     };
     tile(true, &seconds(report.replace_seconds), &quiet);
     let failed = report.api.all.failed;
-    tile(failed == 0, &count(failed), &format!("of {} requests failed", count(report.api.all.requests)));
+    tile(
+        failed == 0,
+        &count(failed),
+        &format!("of {} requests failed", count(report.api.all.requests)),
+    );
     let lost = report.writes.lost;
-    tile(lost == 0, &count(lost), &format!("of {} acknowledged writes lost", count(report.writes.acked)));
+    tile(
+        lost == 0,
+        &count(lost),
+        &format!("of {} acknowledged writes lost", count(report.writes.acked)),
+    );
     let missed = report.watch.missed;
     tile(missed == 0, &count(missed), "watch events missed");
     if report.fault_window.all.requests > 0 {
         let window = &report.fault_window;
-        let text = format!("from the fault to HAProxy's verdict; {} of {} requests failed in it", window.all.failed, window.all.requests);
+        let text = format!(
+            "from the fault to HAProxy's verdict; {} of {} requests failed in it",
+            window.all.failed, window.all.requests
+        );
         tile(true, &seconds(window.seconds), &text);
     }
     let again = report.second_run_changed;
@@ -127,7 +166,11 @@ fn requests(body: &mut String, report: &Report) {
     }
     row(body, "all", &report.api.all);
     if report.fault_window.all.requests > 0 {
-        row(body, &format!("apart: in the fault window of {}", seconds(report.fault_window.seconds)), &report.fault_window.all);
+        row(
+            body,
+            &format!("apart: in the fault window of {}", seconds(report.fault_window.seconds)),
+            &report.fault_window.all,
+        );
     }
     let _ = writeln!(
         body,
@@ -148,7 +191,11 @@ fn failures(body: &mut String, report: &Report, facts: &Facts) {
         return;
     }
     let zero = facts.fault_at.unwrap_or(facts.replace_started);
-    let _ = writeln!(body, "<details><summary>Failed requests, the first {}</summary>\n<table><tbody>", report.failures.len());
+    let _ = writeln!(
+        body,
+        "<details><summary>Failed requests, the first {}</summary>\n<table><tbody>",
+        report.failures.len()
+    );
     for failure in &report.failures {
         let place = if failure.in_fault_window { "in the fault window" } else { "outside" };
         let _ = writeln!(
@@ -169,7 +216,8 @@ fn refusals(body: &mut String, report: &Report) {
     }
     body.push_str("<h2>Mistakes that were tried</h2>\n");
     for refusal in &report.refusals {
-        let (class, word) = if refusal.holds() { ("good", "refused") } else { ("bad", "not as it should be") };
+        let (class, word) =
+            if refusal.holds() { ("good", "refused") } else { ("bad", "not as it should be") };
         let _ = writeln!(
             body,
             "<p>{}: <strong class=\"{class}\">{word}</strong> <code>{}</code></p>\n<pre>{}</pre>",
@@ -209,7 +257,11 @@ fn all_steps(body: &mut String, steps: &[Step], facts: &Facts) {
         return;
     }
     let zero = facts.fault_at.unwrap_or(facts.replace_started);
-    let _ = writeln!(body, "<details><summary>All {} steps</summary>\n<table class=\"steps\"><thead><tr><th>at</th><th>step</th><th>host</th><th>took</th><th>changed</th></tr></thead><tbody>", steps.len());
+    let _ = writeln!(
+        body,
+        "<details><summary>All {} steps</summary>\n<table class=\"steps\"><thead><tr><th>at</th><th>step</th><th>host</th><th>took</th><th>changed</th></tr></thead><tbody>",
+        steps.len()
+    );
     for step in steps {
         let _ = writeln!(
             body,

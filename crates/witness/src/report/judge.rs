@@ -55,7 +55,9 @@ fn down_at(events: &[Event], facts: &Facts) -> Option<f64> {
     let fault_at = facts.fault_at?;
     facts.haproxy_down_at.or_else(|| {
         events.iter().find_map(|event| match event {
-            Event::Server { at, server, state } if *server == facts.target && state != "UP" && *at >= fault_at => {
+            Event::Server { at, server, state }
+                if *server == facts.target && state != "UP" && *at >= fault_at =>
+            {
                 Some(*at)
             }
             _ => None,
@@ -85,12 +87,18 @@ fn checks(
         check(
             watch.missed == 0 && watch.gone == 0 && watch.events > 0,
             "the watch missed no event",
-            format!("{} missed, {} delivered, place lost {} times", watch.missed, watch.events, watch.gone),
+            format!(
+                "{} missed, {} delivered, place lost {} times",
+                watch.missed, watch.events, watch.gone
+            ),
         ),
         check(
             facts.second_run.as_ref().is_some_and(|run| run.changed == 0),
             "the second run changed nothing",
-            facts.second_run.as_ref().map_or("no second run".into(), |run| format!("{} tasks changed", run.changed)),
+            facts
+                .second_run
+                .as_ref()
+                .map_or("no second run".into(), |run| format!("{} tasks changed", run.changed)),
         ),
         three_voters(events, facts),
     ];
@@ -127,11 +135,16 @@ fn three_voters(events: &[Event], facts: &Facts) -> Check {
     let voters = facts.members_after.iter().filter(|member| member.role == "voter").count();
     let told: BTreeSet<&Member> = facts.members_after.iter().collect();
     let other = events.iter().find_map(|event| match event {
-        Event::Members { from, members, .. } if members.iter().collect::<BTreeSet<_>>() != told => Some(from),
+        Event::Members { from, members, .. } if members.iter().collect::<BTreeSet<_>>() != told => {
+            Some(from)
+        }
         _ => None,
     });
     let found = match other {
-        Some(from) => format!("{voters} voters of {} members, but {from} shows another list", facts.members_after.len()),
+        Some(from) => format!(
+            "{voters} voters of {} members, but {from} shows another list",
+            facts.members_after.len()
+        ),
         None => format!("{voters} voters of {} members", facts.members_after.len()),
     };
     let ok = voters == VOTERS && facts.members_after.len() == VOTERS && other.is_none();
@@ -140,11 +153,17 @@ fn three_voters(events: &[Event], facts: &Facts) -> Check {
 
 fn every_mistake_is_refused(facts: &Facts) -> Check {
     let found = match facts.refusals.iter().find(|refusal| !refusal.holds()) {
-        Some(refusal) if refusal.refused => format!("{}: refused, but with code {:?}", refusal.what, refusal.code),
+        Some(refusal) if refusal.refused => {
+            format!("{}: refused, but with code {:?}", refusal.what, refusal.code)
+        }
         Some(refusal) => format!("{}: not refused", refusal.what),
         None => format!("{} of {} refused", facts.refusals.len(), facts.refusals.len()),
     };
-    check(facts.refusals.iter().all(super::facts::Refusal::holds), "every mistake that was tried was refused", found)
+    check(
+        facts.refusals.iter().all(super::facts::Refusal::holds),
+        "every mistake that was tried was refused",
+        found,
+    )
 }
 
 /// No failure among requests that were not made proves nothing.
@@ -159,7 +178,10 @@ fn was_watched(events: &[Event], facts: &Facts, watched: &Watched) -> Check {
     } else if span.to < facts.replace_ended {
         format!("they ended {:.1} s before the operation", facts.replace_ended - span.to)
     } else {
-        format!("{:.0} s, longest pause of a client {:.0} ms, {} requests left out", watched.seconds, watched.longest_gap_ms, watched.skipped)
+        format!(
+            "{:.0} s, longest pause of a client {:.0} ms, {} requests left out",
+            watched.seconds, watched.longest_gap_ms, watched.skipped
+        )
     };
     let ok = span.from <= begun
         && span.to >= facts.replace_ended

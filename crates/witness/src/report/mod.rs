@@ -21,11 +21,14 @@ use facts::{Facts, Step};
 pub fn run(options: &options::Report) -> anyhow::Result<(String, bool)> {
     let events: Vec<Event> = read_lines(&options.events)?;
     let steps: Vec<Step> = read_lines(&options.steps)?;
-    let text = fs::read_to_string(&options.facts).with_context(|| format!("read {}", options.facts.display()))?;
-    let facts: Facts = serde_json::from_str(&text).with_context(|| format!("read {}", options.facts.display()))?;
+    let text = fs::read_to_string(&options.facts)
+        .with_context(|| format!("read {}", options.facts.display()))?;
+    let facts: Facts =
+        serde_json::from_str(&text).with_context(|| format!("read {}", options.facts.display()))?;
 
     let report = judge::judge(&events, &facts);
-    fs::create_dir_all(&options.out).with_context(|| format!("create {}", options.out.display()))?;
+    fs::create_dir_all(&options.out)
+        .with_context(|| format!("create {}", options.out.display()))?;
     let json = serde_json::to_string_pretty(&report).context("write the report as JSON")?;
     put(&options.out.join("report.json"), &format!("{json}\n"))?;
     put(&options.out.join("report.html"), &html::page(&report, &events, &steps, &facts))?;

@@ -62,7 +62,13 @@ pub fn terminal(report: &Report) -> String {
     } else {
         String::new()
     };
-    let _ = writeln!(text, "{} replaced in {}{quiet}; {}\n", report.target, seconds(report.replace_seconds), versions(report));
+    let _ = writeln!(
+        text,
+        "{} replaced in {}{quiet}; {}\n",
+        report.target,
+        seconds(report.replace_seconds),
+        versions(report)
+    );
     let _ = writeln!(
         text,
         "{:<34}{:>9}{:>8}{:>9}{:>9}{:>9}{:>9}",
@@ -79,7 +85,10 @@ pub fn terminal(report: &Report) -> String {
     let _ = writeln!(
         text,
         "\nnew connections: HTTP/2 client {}, watch {}; writes without a verdict: {}, found by reading: {}\n",
-        report.api.http2_reconnects, report.watch.reconnects, report.writes.ambiguous, report.writes.ambiguous_found
+        report.api.http2_reconnects,
+        report.watch.reconnects,
+        report.writes.ambiguous,
+        report.writes.ambiguous_found
     );
     for check in &report.verdict.checks {
         let mark = if check.ok { "ok  " } else { "FAIL" };
@@ -118,7 +127,9 @@ mod tests {
         for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(count(number), text);
         }
-        for (ms, text) in [(3.14, "3.1 ms"), (42.4, "42 ms"), (999.6, "1.0 s"), (12_340.0, "12.3 s")] {
+        for (ms, text) in
+            [(3.14, "3.1 ms"), (42.4, "42 ms"), (999.6, "1.0 s"), (12_340.0, "12.3 s")]
+        {
             assert_eq!(duration(ms), text);
         }
         for (value, text) in [(3.14, "3.1 s"), (74.2, "74 s"), (125.0, "2 min 5 s")] {

@@ -103,12 +103,16 @@ pub fn tally<'a>(requests: impl Iterator<Item = &'a Request<'a>>) -> Tally {
 
 /// Counts requests outside the window.
 pub fn api(events: &[Event], requests: &[Request], window: Option<Window>) -> Api {
-    let outside: Vec<&Request> =
-        requests.iter().filter(|request| window.is_none_or(|window| !window.touches(request))).collect();
+    let outside: Vec<&Request> = requests
+        .iter()
+        .filter(|request| window.is_none_or(|window| !window.touches(request)))
+        .collect();
     let of = |client| tally(outside.iter().copied().filter(|request| request.client == client));
     Api {
         all: tally(outside.iter().copied()),
-        by_client: [Client::Get, Client::Http2, Client::Write].map(|client| (client, of(client))).into(),
+        by_client: [Client::Get, Client::Http2, Client::Write]
+            .map(|client| (client, of(client)))
+            .into(),
         http2_reconnects: reconnects(events, "http2"),
     }
 }
@@ -159,7 +163,9 @@ pub fn writes(events: &[Event]) -> Writes {
         }
     }
     writes.lost = lost.len();
-    let complete = |wanted: Via| read.iter().filter(|((_, via), complete)| *via == wanted && **complete).count();
+    let complete = |wanted: Via| {
+        read.iter().filter(|((_, via), complete)| *via == wanted && **complete).count()
+    };
     writes.apiservers_read = complete(Via::Apiserver);
     writes.etcd_members_read = complete(Via::Etcd);
     writes
@@ -180,7 +186,10 @@ pub fn watch(events: &[Event]) -> Watch {
 }
 
 fn reconnects(events: &[Event], wanted: &str) -> usize {
-    events.iter().filter(|event| matches!(event, Event::Reconnect { client, .. } if client == wanted)).count()
+    events
+        .iter()
+        .filter(|event| matches!(event, Event::Reconnect { client, .. } if client == wanted))
+        .count()
 }
 
 /// Gives the time from the start line to the end line, if both are there.
@@ -195,7 +204,8 @@ pub fn watched(events: &[Event], requests: &[Request]) -> Watched {
     let skipped = events.iter().filter(|event| matches!(event, Event::Skipped { .. })).count();
     let Some(span) = span(events) else { return Watched { skipped, ..Watched::default() } };
     let gap = |client| {
-        let starts = requests.iter().filter(|request| request.client == client).map(|request| request.at);
+        let starts =
+            requests.iter().filter(|request| request.client == client).map(|request| request.at);
         let mut last = span.from;
         let mut longest = 0.0_f64;
         for at in starts.chain([span.to]) {
@@ -204,8 +214,13 @@ pub fn watched(events: &[Event], requests: &[Request]) -> Watched {
         }
         longest
     };
-    let longest = [Client::Get, Client::Http2, Client::Write].map(gap).into_iter().fold(0.0, f64::max);
-    Watched { seconds: rounded(span.to - span.from), longest_gap_ms: rounded(longest * 1000.0), skipped }
+    let longest =
+        [Client::Get, Client::Http2, Client::Write].map(gap).into_iter().fold(0.0, f64::max);
+    Watched {
+        seconds: rounded(span.to - span.from),
+        longest_gap_ms: rounded(longest * 1000.0),
+        skipped,
+    }
 }
 
 /// Rounds to a tenth.

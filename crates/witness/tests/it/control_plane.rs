@@ -63,6 +63,10 @@ impl ControlPlane {
         let names: Vec<String> = hosts.iter().cloned().chain(["127.0.0.1".to_string()]).collect();
         etcd.issue("apiserver", &names).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // Anonymous requests are refused where everything else is allowed: the checks need a certificate.
+        let pem =
+            [etcd.client_cert(), etcd.client_key()].map(|path| fs::read_to_string(path).unwrap());
+        fs::write(dir.path().join("check.pem"), pem.concat()).unwrap();
         let haproxy = haproxy(dir.path(), port, &hosts);
         let apiservers = (0..SIZE).map(|_| None).collect();
         let mut this = Self { etcd, apiservers, _haproxy: haproxy, port, dir };
@@ -127,7 +131,8 @@ impl ControlPlane {
         let wanted = format!("{BACKEND},cp{},", index + 1);
         poll(&format!("cp{} {state}", index + 1), || {
             let stat = self.ask("show stat");
-            stat.lines().any(|line| line.starts_with(&wanted) && line.split(',').nth(17) == Some(state))
+            stat.lines()
+                .any(|line| line.starts_with(&wanted) && line.split(',').nth(17) == Some(state))
         });
     }
 
@@ -160,7 +165,7 @@ impl ControlPlane {
             ("tls-private-key-file", pki("apiserver.key")),
             ("client-ca-file", pki("ca.crt")),
             ("cert-dir", self.file("run").display().to_string()),
-            ("service-account-key-file", pki("apiserver.key")),
+            ("service-account-key-file", pki("apiserver.crt")),
             ("service-account-signing-key-file", pki("apiserver.key")),
             ("service-account-issuer", "https://kubernetes.default.svc".into()),
             ("service-cluster-ip-range", "10.0.0.0/24".into()),
@@ -188,7 +193,12 @@ fn haproxy(dir: &Path, port: u16, hosts: &[String]) -> Process {
     let servers: String = hosts
         .iter()
         .zip(1..)
-        .map(|(host, number)| format!("  server cp{number} {host}:6443 check check-ssl verify none\n"))
+        .map(|(host, number)| {
+            format!(
+                "  server cp{number} {host}:6443 check check-ssl verify none crt {}/check.pem\n",
+                dir.display()
+            )
+        })
         .collect();
     let socket = dir.join("haproxy.sock");
     let config = format!(
@@ -202,8 +212,15 @@ fn haproxy(dir: &Path, port: u16, hosts: &[String]) -> Process {
     let file = dir.join("haproxy.cfg");
     fs::write(&file, config).unwrap();
     let arguments = ["-db".to_string(), "-f".to_string(), file.display().to_string()];
-    let program = ["/usr/sbin/haproxy", "/usr/bin/haproxy"].map(Path::new).into_iter().find(|path| path.exists());
-    let process = Process::start(program.expect("haproxy is not installed"), &arguments, &dir.join("haproxy.log"));
+    let program = ["/usr/sbin/haproxy", "/usr/bin/haproxy"]
+        .map(Path::new)
+        .into_iter()
+        .find(|path| path.exists());
+    let process = Process::start(
+        program.expect("haproxy is not installed"),
+        &arguments,
+        &dir.join("haproxy.log"),
+    );
     poll("HAProxy", || UnixStream::connect(&socket).is_ok());
     process
 }

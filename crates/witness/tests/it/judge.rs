@@ -32,7 +32,8 @@ fn write(at: f64, name: &str, written: Written) -> Event {
 }
 
 fn three() -> Vec<Member> {
-    let member = |n: u8| Member { name: format!("cp{n}"), id: format!("{n}a"), role: "voter".into() };
+    let member =
+        |n: u8| Member { name: format!("cp{n}"), id: format!("{n}a"), role: "voter".into() };
     (1..=3).map(member).collect()
 }
 
@@ -56,7 +57,15 @@ fn clean() -> Vec<Event> {
         let name = format!("w-{second}");
         events.push(get(at, 5.0, true, false));
         let client = Client::Http2;
-        events.push(Event::Request { at, ms: 2.0, client, ok: true, status: Some(200), retried: false, error: None });
+        events.push(Event::Request {
+            at,
+            ms: 2.0,
+            client,
+            ok: true,
+            status: Some(200),
+            retried: false,
+            error: None,
+        });
         events.push(write(at, &name, Written::Acked));
         events.push(Event::Seen { at: at + 0.01, name });
     }
@@ -65,7 +74,14 @@ fn clean() -> Vec<Event> {
     for member in three() {
         for via in [Via::Apiserver, Via::Etcd] {
             let (member, missing) = (member.name.clone(), vec![]);
-            events.push(Event::Verified { at: ENDED + 10.0, member, via, expected: 35, missing, error: None });
+            events.push(Event::Verified {
+                at: ENDED + 10.0,
+                member,
+                via,
+                expected: 35,
+                missing,
+                error: None,
+            });
         }
         events.push(Event::Members { at: ENDED + 10.0, from: member.name, members: three() });
     }
@@ -100,7 +116,13 @@ fn refusal() -> Refusal {
 
 /// The checks that do not hold.
 fn failed(report: &Report) -> Vec<&str> {
-    report.verdict.checks.iter().filter(|check| !check.ok).map(|check| check.needed.as_str()).collect()
+    report
+        .verdict
+        .checks
+        .iter()
+        .filter(|check| !check.ok)
+        .map(|check| check.needed.as_str())
+        .collect()
 }
 
 #[test]
@@ -131,19 +153,35 @@ fn each_event_that_must_not_be_fails_its_own_check() {
         ("a failed GET outside the window", get(late, 5.0, false, false), &[REQUESTS]),
         ("a failed GET before the fault", get(FAULT - 1.0, 5.0, false, false), &[REQUESTS]),
         ("a failed GET inside the window", get(FAULT + 1.0, 5.0, false, false), &[]),
-        ("one that began inside and timed out after it", get(DOWN - 0.1, 10_000.0, false, false), &[]),
+        (
+            "one that began inside and timed out after it",
+            get(DOWN - 0.1, 10_000.0, false, false),
+            &[],
+        ),
         ("one that began right after it", get(DOWN + 0.1, 5.0, false, false), &[REQUESTS]),
         ("a retried GET", get(late, 5.0, true, true), &[]),
         ("a GET that failed twice", get(late, 5.0, false, true), &[REQUESTS]),
         ("a refused write", write(late, "x", Written::Refused), &[REQUESTS]),
         ("a write that nobody looked for again", write(late, "x", Written::Ambiguous), &[REQUESTS]),
-        ("a write acknowledged and neither looked for nor seen", write(late, "x", Written::Acked), &[WRITES, WATCH]),
+        (
+            "a write acknowledged and neither looked for nor seen",
+            write(late, "x", Written::Acked),
+            &[WRITES, WATCH],
+        ),
         ("a write missing in one store", lost("cp3", Via::Etcd), &[WRITES]),
         ("a write missing through one apiserver", lost("cp1", Via::Apiserver), &[WRITES]),
         ("a watch that lost its place", Event::Gone { at: late, reason: "410".into() }, &[WATCH]),
-        ("a watch that connected again", Event::Reconnect { at: late, client: "watch".into(), reason: "r".into() }, &[]),
+        (
+            "a watch that connected again",
+            Event::Reconnect { at: late, client: "watch".into(), reason: "r".into() },
+            &[],
+        ),
         ("a request left out", Event::Skipped { at: late, client: Client::Get }, &[AT_WORK]),
-        ("another member list", Event::Members { at: late, from: "cp3".into(), members: two }, &[VOTERS]),
+        (
+            "another member list",
+            Event::Members { at: late, from: "cp3".into(), members: two },
+            &[VOTERS],
+        ),
     ];
     for (what, event, expected) in table {
         let mut events = clean();
@@ -155,7 +193,11 @@ fn each_event_that_must_not_be_fails_its_own_check() {
 #[test]
 fn a_write_without_a_verdict_is_settled_by_reading() {
     let at = STARTED + 2.5;
-    let resolved = |uid: Option<&str>| Event::Resolved { at: ENDED, name: "x".into(), uid: uid.map(Into::into) };
+    let resolved = |uid: Option<&str>| Event::Resolved {
+        at: ENDED,
+        name: "x".into(),
+        uid: uid.map(Into::into),
+    };
     let seen = Event::Seen { at, name: "x".into() };
     let mut events = clean();
     for event in &mut events {
@@ -184,7 +226,11 @@ fn what_was_not_seen_counts_against_the_operation() {
             &[WRITES],
         ),
         ("no end", |event| !matches!(event, Event::End { .. }), &[AT_WORK]),
-        ("one event missing", |event| !matches!(event, Event::Seen { name, .. } if name == "w-7"), &[WATCH]),
+        (
+            "one event missing",
+            |event| !matches!(event, Event::Seen { name, .. } if name == "w-7"),
+            &[WATCH],
+        ),
         (
             "no requests for a while",
             |event| !matches!(event, Event::Request { at, client: Client::Http2, .. } if (STARTED..ENDED).contains(at)),
@@ -209,14 +255,22 @@ fn each_fact_that_must_not_be_fails_its_own_check() {
     type Change = fn(&mut Facts);
     let table: [(&str, Change, &[&str]); 9] = [
         ("no second run", |facts| facts.second_run = None, &[SECOND]),
-        ("a second run that changed", |facts| facts.second_run.as_mut().unwrap().changed = 1, &[SECOND]),
+        (
+            "a second run that changed",
+            |facts| facts.second_run.as_mut().unwrap().changed = 1,
+            &[SECOND],
+        ),
         // The members' own lists still show three: that the two disagree is said by the same check.
         ("two members", |facts| facts.members_after.truncate(2), &[VOTERS]),
         ("a learner", |facts| facts.members_after[1].role = "learner".into(), &[VOTERS]),
         ("a mistake that went through", |facts| facts.refusals[0].refused = false, &[REFUSED]),
         ("a refusal by the lock", |facts| facts.refusals[0].code = "locked".into(), &[REFUSED]),
         ("no mistake tried", |facts| facts.refusals.clear(), &[]),
-        ("an operation that outlasted the clients", |facts| facts.replace_ended = ENDED + 60.0, &[AT_WORK]),
+        (
+            "an operation that outlasted the clients",
+            |facts| facts.replace_ended = ENDED + 60.0,
+            &[AT_WORK],
+        ),
         ("a healthy node replaced", |facts| facts.fault_at = None, &[]),
     ];
     for (what, change, expected) in table {
@@ -266,7 +320,13 @@ fn the_json_has_the_promised_fields() {
 fn the_page_loads_nothing_and_keeps_text_as_text() {
     let mut facts = facts();
     facts.refusals[0].text = "<script>alert(1)</script>".into();
-    let step = Step { at: STARTED, step: "a <b> step".into(), host: "cp1".into(), seconds: 1.0, changed: true };
+    let step = Step {
+        at: STARTED,
+        step: "a <b> step".into(),
+        host: "cp1".into(),
+        seconds: 1.0,
+        changed: true,
+    };
     let events = clean();
     let report = judge(&events, &facts);
     let page = html::page(&report, &events, &[step], &facts);

@@ -29,7 +29,15 @@ impl Watching {
     fn start(plane: &ControlPlane, name: &str) -> Self {
         let events = plane.file(&format!("{name}.jsonl"));
         let child = Command::new(PROGRAM)
-            .args(["watch", "--namespace", name, "--timeout-seconds", "3", "--server", &plane.url()])
+            .args([
+                "watch",
+                "--namespace",
+                name,
+                "--timeout-seconds",
+                "3",
+                "--server",
+                &plane.url(),
+            ])
             .arg("--kubeconfig")
             .arg(plane.kubeconfig())
             .arg("--events")
@@ -47,7 +55,8 @@ impl Watching {
 
     /// Waits for so many more requests, so that the test is about requests and not about time.
     fn await_more(&self, number: usize) {
-        let count = || self.read().iter().filter(|event| matches!(event, Event::Request { .. })).count();
+        let count =
+            || self.read().iter().filter(|event| matches!(event, Event::Request { .. })).count();
         let begun = count();
         poll(&format!("{number} requests"), || count() >= begun + number);
     }
@@ -92,13 +101,15 @@ fn verify(plane: &ControlPlane, events: &PathBuf) -> Output {
 
 /// Runs `witness report`; gives its exit status, its text and report.json.
 fn report(plane: &ControlPlane, events: &PathBuf, facts: &Value) -> (bool, String, Value) {
-    let (steps, file, out) = (plane.file("steps.jsonl"), plane.file("facts.json"), plane.file("report"));
+    let (steps, file, out) =
+        (plane.file("steps.jsonl"), plane.file("facts.json"), plane.file("report"));
     fs::write(&steps, "").unwrap();
     fs::write(&file, facts.to_string()).unwrap();
     let mut command = Command::new(PROGRAM);
     command.arg("report").arg("--events").arg(events).arg("--steps").arg(steps);
     let output = command.arg("--facts").arg(file).arg("--out").arg(&out).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
     let json = fs::read_to_string(out.join("report.json")).unwrap();
     (output.status.success(), text, serde_json::from_str(&json).unwrap())
 }

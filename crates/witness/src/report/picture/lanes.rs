@@ -96,7 +96,11 @@ fn haproxy(events: &[Event], wanted: &str) -> Vec<Change> {
 /// Joins changes to spans; the last one lasts to the end.
 fn spans(end: f64, changes: Vec<Change>) -> Vec<Span> {
     let ends: Vec<f64> = changes.iter().skip(1).map(|(at, ..)| *at).chain([end]).collect();
-    changes.into_iter().zip(ends).map(|((from, class, text), to)| Span { from, to, class, text }).collect()
+    changes
+        .into_iter()
+        .zip(ends)
+        .map(|((from, class, text), to)| Span { from, to, class, text })
+        .collect()
 }
 
 #[cfg(test)]
@@ -105,11 +109,13 @@ mod tests {
 
     #[test]
     fn a_state_lasts_until_the_next_one_or_the_end() {
-        let state = |at, state: &str| Event::Server { at, server: "cp2".into(), state: state.into() };
+        let state =
+            |at, state: &str| Event::Server { at, server: "cp2".into(), state: state.into() };
         let other = Event::Server { at: 1.5, server: "cp1".into(), state: "UP".into() };
         let events = [state(1.0, "UP"), other, state(4.0, "DOWN")];
         let spans = spans(9.0, haproxy(&events, "cp2"));
-        let told: Vec<(f64, f64, &str)> = spans.iter().map(|span| (span.from, span.to, span.class)).collect();
+        let told: Vec<(f64, f64, &str)> =
+            spans.iter().map(|span| (span.from, span.to, span.class)).collect();
         assert_eq!(told, [(1.0, 4.0, "up"), (4.0, 9.0, "down")]);
     }
 }

@@ -47,7 +47,11 @@ impl Canvas {
         let (from, to) = x;
         let (top, height) = y;
         let width = (to - from).max(0.8);
-        let title = if title.is_empty() { String::new() } else { format!("<title>{}</title>", escape(title)) };
+        let title = if title.is_empty() {
+            String::new()
+        } else {
+            format!("<title>{}</title>", escape(title))
+        };
         let _ = writeln!(
             self.svg,
             "<rect class=\"{class}\" x=\"{from:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{height:.1}\">{title}</rect>"
@@ -56,7 +60,11 @@ impl Canvas {
 
     /// Writes text.
     fn text(&mut self, class: &str, x: f64, y: f64, text: &str) {
-        let _ = writeln!(self.svg, "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>", escape(text));
+        let _ = writeln!(
+            self.svg,
+            "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
+            escape(text)
+        );
     }
 
     /// Draws a line.
@@ -111,7 +119,12 @@ pub fn svg(events: &[Event], steps: &[Step], facts: &Facts) -> String {
     // What lies behind everything else is drawn first.
     let mut back = Canvas { svg: String::new(), y: 0.0 };
     if let Some(window) = window {
-        back.rect("shade-fault", (scale.x(window.from), scale.x(window.to)), (top, bottom - top), "");
+        back.rect(
+            "shade-fault",
+            (scale.x(window.from), scale.x(window.to)),
+            (top, bottom - top),
+            "",
+        );
     }
     let replaced = (scale.x(facts.replace_started), scale.x(facts.replace_ended));
     back.rect("shade-work", replaced, (top, bottom - top), "");
@@ -151,10 +164,19 @@ fn phases(canvas: &mut Canvas, scale: Scale, facts: &Facts, window: Option<Windo
         bar(canvas, "phase-fault", window.from, window.to, &text);
         // The bar is short where the load balancer is quick, and its beginning is what the reader looks for.
         if !fits(&text, scale.x(window.from), scale.x(window.to)) {
-            canvas.text("small-end", scale.x(window.from) - 5.0, top + 14.0, facts.fault.as_deref().unwrap_or("fault"));
+            canvas.text(
+                "small-end",
+                scale.x(window.from) - 5.0,
+                top + 14.0,
+                facts.fault.as_deref().unwrap_or("fault"),
+            );
         }
     }
-    let text = format!("replacement of {}, {}", facts.target, seconds(facts.replace_ended - facts.replace_started));
+    let text = format!(
+        "replacement of {}, {}",
+        facts.target,
+        seconds(facts.replace_ended - facts.replace_started)
+    );
     bar(canvas, "phase-work", facts.replace_started, facts.replace_ended, &text);
     if let Some(run) = &facts.second_run {
         let text = format!("same command again: {} changes", run.changed);
@@ -166,7 +188,8 @@ fn phases(canvas: &mut Canvas, scale: Scale, facts: &Facts, window: Option<Windo
         canvas.line("mark", (x, top + height), (x, top + height + 12.0));
         let verb = if refusal.refused { "refused" } else { "NOT REFUSED" };
         let text = format!("{verb}: {} ({})", refusal.what, refusal.code);
-        let (class, place) = if x + wide(&text) > RIGHT { ("small-end", x - 5.0) } else { ("small", x + 5.0) };
+        let (class, place) =
+            if x + wide(&text) > RIGHT { ("small-end", x - 5.0) } else { ("small", x + 5.0) };
         canvas.text(class, place, top + height + 13.0, &text);
         canvas.y = top + height + 18.0;
     }
@@ -193,7 +216,11 @@ fn clock(tick: f64) -> String {
     let sign = if tick < 0.0 { "−" } else { "" };
     let minutes = (tick.abs() / 60.0).floor();
     let rest = tick.abs() - minutes * 60.0;
-    if minutes > 0.0 { format!("{sign}{minutes:.0}:{rest:02.0}") } else { format!("{sign}{rest:.0} s") }
+    if minutes > 0.0 {
+        format!("{sign}{minutes:.0}:{rest:02.0}")
+    } else {
+        format!("{sign}{rest:.0} s")
+    }
 }
 
 #[cfg(test)]
@@ -202,7 +229,9 @@ mod tests {
 
     #[test]
     fn times_on_the_axis_are_short() {
-        for (tick, text) in [(0.0, "0 s"), (-5.0, "−5 s"), (45.0, "45 s"), (60.0, "1:00"), (95.0, "1:35")] {
+        for (tick, text) in
+            [(0.0, "0 s"), (-5.0, "−5 s"), (45.0, "45 s"), (60.0, "1:00"), (95.0, "1:35")]
+        {
             assert_eq!(clock(tick), text);
         }
     }

@@ -36,14 +36,25 @@ pub fn draw(canvas: &mut Canvas, scale: Scale, events: &[Event]) {
     watch(canvas, scale, events);
 }
 
-fn lane(canvas: &mut Canvas, scale: Scale, requests: &[Request], client: Client, titles: (&str, &str)) {
+fn lane(
+    canvas: &mut Canvas,
+    scale: Scale,
+    requests: &[Request],
+    client: Client,
+    titles: (&str, &str),
+) {
     let top = canvas.y;
     let columns = columns(scale, requests.iter().filter(|request| request.client == client));
     let all = columns.iter().map(|column| column.requests).sum();
     let failed: usize = columns.iter().map(|column| column.failed).sum();
     canvas.text("name-small", 0.0, top + 13.0, &format!("{}, {}", titles.0, titles.1));
     canvas.text("small", 0.0, top + 27.0, &format!("{} requests", count(all)));
-    canvas.text(if failed > 0 { "bad" } else { "small" }, 0.0, top + 41.0, &format!("{} failed", count(failed)));
+    canvas.text(
+        if failed > 0 { "bad" } else { "small" },
+        0.0,
+        top + 41.0,
+        &format!("{} failed", count(failed)),
+    );
     for (ms, text) in [(10.0, "10 ms"), (100.0, ""), (1000.0, "1 s")] {
         let y = top + LANE - height(ms);
         canvas.line("level", (LEFT, y), (RIGHT, y));
@@ -92,11 +103,21 @@ fn watch(canvas: &mut Canvas, scale: Scale, events: &[Event]) {
             }
             Event::Reconnect { at, client, reason } if client == "watch" => {
                 let x = scale.x(*at);
-                canvas.rect("dot-retried", (x - 2.0, x + 2.0), (top - 2.0, 20.0), &format!("connected again: {reason}"));
+                canvas.rect(
+                    "dot-retried",
+                    (x - 2.0, x + 2.0),
+                    (top - 2.0, 20.0),
+                    &format!("connected again: {reason}"),
+                );
             }
             Event::Gone { at, reason } => {
                 let x = scale.x(*at);
-                canvas.rect("dot-failed", (x - 2.0, x + 2.0), (top - 2.0, 20.0), &format!("lost its place: {reason}"));
+                canvas.rect(
+                    "dot-failed",
+                    (x - 2.0, x + 2.0),
+                    (top - 2.0, 20.0),
+                    &format!("lost its place: {reason}"),
+                );
             }
             _ => {}
         }
@@ -113,7 +134,11 @@ fn height(ms: f64) -> f64 {
 fn columns<'a>(scale: Scale, requests: impl Iterator<Item = &'a Request<'a>>) -> Vec<Column> {
     let mut columns: Vec<Column> = Vec::new();
     for request in requests {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the place lies within the axis")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the place lies within the axis"
+        )]
         let index = ((scale.x(request.at) - LEFT) / COLUMN) as usize;
         if columns.len() <= index {
             columns.resize(index + 1, Column::default());
@@ -134,10 +159,15 @@ mod tests {
 
     #[test]
     fn a_column_keeps_its_worst_request() {
-        let request = |at, ms, ok| Request { at, ms, client: Client::Get, ok, retried: false, error: "" };
-        let requests = [request(0.0, 3.0, true), request(0.01, 900.0, false), request(10.0, 2.0, true)];
+        let request =
+            |at, ms, ok| Request { at, ms, client: Client::Get, ok, retried: false, error: "" };
+        let requests =
+            [request(0.0, 3.0, true), request(0.01, 900.0, false), request(10.0, 2.0, true)];
         let columns = columns(Scale { from: 0.0, to: 10.0 }, requests.iter());
-        assert_eq!(columns.first().unwrap(), &Column { requests: 2, failed: 1, retried: 0, longest_ms: 900.0 });
+        assert_eq!(
+            columns.first().unwrap(),
+            &Column { requests: 2, failed: 1, retried: 0, longest_ms: 900.0 }
+        );
         assert_eq!(columns.last().unwrap().requests, 1);
         assert_eq!(columns.iter().map(|column| column.requests).sum::<usize>(), 3);
     }

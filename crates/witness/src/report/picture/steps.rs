@@ -27,19 +27,29 @@ pub fn draw(canvas: &mut Canvas, scale: Scale, steps: &[Step], facts: &Facts) {
     if rows.is_empty() {
         return;
     }
-    let more = if left_out > 0 { format!("; {left_out} short ones are in the table below") } else { String::new() };
+    let more = if left_out > 0 {
+        format!("; {left_out} short ones are in the table below")
+    } else {
+        String::new()
+    };
     canvas.heading(&format!("Steps of the playbook{more}"));
     for row in rows {
         let y = canvas.y;
         let (left, right) = (scale.x(row.from), scale.x(row.to));
         let class = if row.changed { "step-changed" } else { "step" };
         let took = seconds(row.to - row.from);
-        canvas.rect(class, (left, right), (y + 2.0, ROW - 5.0), &format!("{} ({}), {took}", row.text, row.hosts.join(", ")));
+        canvas.rect(
+            class,
+            (left, right),
+            (y + 2.0, ROW - 5.0),
+            &format!("{} ({}), {took}", row.text, row.hosts.join(", ")),
+        );
         let text = format!("{}  {} {took}", row.text, row.hosts.join(", "));
         // Left of the bar only where the right has no room: the eye reads bar, then name.
         let room = RIGHT - right;
         let on_the_left = room < wide(&text) + 8.0 && left - LEFT > room;
-        let (class, x) = if on_the_left { ("step-name-end", left - 5.0) } else { ("step-name", right + 5.0) };
+        let (class, x) =
+            if on_the_left { ("step-name-end", left - 5.0) } else { ("step-name", right + 5.0) };
         canvas.text(class, x, y + 11.0, &text);
         canvas.y += ROW;
     }
@@ -70,7 +80,8 @@ fn rows(steps: &[Step], before: f64) -> (Vec<Row>, usize) {
     }
     let all = rows.len();
     rows.retain(|row| row.changed || row.to - row.from >= SHORT);
-    let mut lengths: Vec<(bool, f64)> = rows.iter().map(|row| (row.changed, row.to - row.from)).collect();
+    let mut lengths: Vec<(bool, f64)> =
+        rows.iter().map(|row| (row.changed, row.to - row.from)).collect();
     lengths.sort_by(|one, other| other.0.cmp(&one.0).then(other.1.total_cmp(&one.1)));
     if let Some((changed, length)) = lengths.get(ROWS).copied() {
         rows.retain(|row| (row.changed, row.to - row.from) > (changed, length));
@@ -105,8 +116,9 @@ mod tests {
 
     #[test]
     fn never_more_rows_than_fit() {
-        let steps: Vec<Step> =
-            (0..60_u8).map(|n| step(f64::from(n), &format!("s{n}"), "cp1", 0.5 + f64::from(n), n % 2 == 0)).collect();
+        let steps: Vec<Step> = (0..60_u8)
+            .map(|n| step(f64::from(n), &format!("s{n}"), "cp1", 0.5 + f64::from(n), n % 2 == 0))
+            .collect();
         let (rows, left_out) = rows(&steps, f64::INFINITY);
         assert!(rows.len() <= ROWS, "{}", rows.len());
         assert_eq!(rows.len() + left_out, 60);
