@@ -29,7 +29,7 @@ pub use call::Error;
 pub use component::{Component, Plane, Role, planes};
 pub use drain::{Budget, Evicted};
 pub use fence::{Fence, Held, Lost, Unproven, assert_held};
-pub use holder::{Holder, Process, Witness};
+pub use holder::{Holder, Process, Witness, run_id};
 pub use k8s_openapi::jiff::Timestamp;
 pub use lock::{Claim, Lock, Operation, Seen};
 pub use lock_calls::{LockName, Written};

@@ -5,7 +5,7 @@ fn at(time: &str) -> Timestamp {
 }
 
 fn claim(holder: &str, target: &str) -> Claim {
-    let (operation, duration) = ("replace".into(), Duration::from_secs(900));
+    let (operation, duration) = ("replace".into(), Duration::from_mins(15));
     Claim { holder: Holder::new(holder), operation, target: target.into(), duration }
 }
 

@@ -56,7 +56,7 @@ fn a_node_is_deleted_by_uid_only_and_waits_for_its_finalizers() {
         let uid = cluster.node("node-3").await.unwrap().unwrap().uid;
         assert_eq!(cluster.delete_node("node-3", "another-uid").await.unwrap(), Deleted::Replaced);
         api.edit("/api/v1/nodes/node-3", |node| {
-            node["metadata"]["finalizers"] = json!(["quorate.io/test"])
+            node["metadata"]["finalizers"] = json!(["quorate.io/test"]);
         })
         .unwrap();
         assert_eq!(cluster.delete_node("node-3", &uid).await.unwrap(), Deleted::Accepted);
