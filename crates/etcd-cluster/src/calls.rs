@@ -2,11 +2,15 @@
 
 use crate::{
     client::{Access, Connection},
-    fault::Fault,
+    fault::{Fault, Kind},
     member::{Member, MemberId},
     reading::{AlarmKind, Answer, Reading, Status},
 };
-use std::{collections::BTreeMap, fmt, time::{Duration, Instant}};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, Instant},
+};
 use tokio::task::JoinSet;
 
 /// A cluster as seen from some of its endpoints.
@@ -31,14 +35,27 @@ impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoList(each) => {
-                let each: Vec<String> = each.iter().map(|(url, why)| format!("{url}: {why}")).collect();
-                write!(f, "no endpoint told the member list ({}); give endpoints of members that run, and certificates they accept", each.join("; "))
+                let each: Vec<String> =
+                    each.iter().map(|(url, why)| format!("{url}: {why}")).collect();
+                write!(
+                    f,
+                    "no endpoint told the member list ({}); give endpoints of members that run, and certificates they accept",
+                    each.join("; ")
+                )
             }
             Self::TwoClusters(each) => {
-                let each: Vec<String> = each.iter().map(|(url, id)| format!("{url} belongs to {id}")).collect();
-                write!(f, "the endpoints belong to different clusters: {}; one of them may have lost its data and founded its own", each.join(", "))
+                let each: Vec<String> =
+                    each.iter().map(|(url, id)| format!("{url} belongs to {id}")).collect();
+                write!(
+                    f,
+                    "the endpoints belong to different clusters: {}; one of them may have lost its data and founded its own",
+                    each.join(", ")
+                )
             }
-            Self::NoPeer(label) => write!(f, "no member other than {label} serves linearizable reads, a peer is needed to send the change to"),
+            Self::NoPeer(label) => write!(
+                f,
+                "no member other than {label} serves linearizable reads, a peer is needed to send the change to"
+            ),
         }
     }
 }
@@ -77,8 +94,15 @@ impl Cluster {
         let mut reading = of_seeds(&seen)?;
         // once more when a member knows better than the endpoints given: they may all be cut off from the leader
         for _ in 0..2 {
-            let asked = |m: &Member| m.client_urls.iter().any(|url| seen.values().any(|answer| answer.url == *url));
-            let rest = reading.members.iter().filter(|m| !asked(m)).map(|m| (m.id.to_string(), m.client_urls.clone())).collect();
+            let asked = |m: &Member| {
+                m.client_urls.iter().any(|url| seen.values().any(|answer| answer.url == *url))
+            };
+            let rest = reading
+                .members
+                .iter()
+                .filter(|m| !asked(m))
+                .map(|m| (m.id.to_string(), m.client_urls.clone()))
+                .collect();
             seen.extend(self.probe_all(rest).await);
             if reading.linearizable || !adopt_better(&mut reading, &seen) {
                 break;
@@ -110,7 +134,11 @@ impl Cluster {
     ///
     /// # Errors
     /// When it did not answer.
-    pub async fn to_member(&mut self, reading: &Reading, id: MemberId) -> Result<Connection, Fault> {
+    pub async fn to_member(
+        &mut self,
+        reading: &Reading,
+        id: MemberId,
+    ) -> Result<Connection, Fault> {
         let url = reading.answers.get(&id).map(|answer| answer.url.clone()).unwrap_or_default();
         self.connection(&url).await
     }
@@ -119,13 +147,21 @@ impl Cluster {
     ///
     /// # Errors
     /// When there is none.
-    pub async fn to_peer(&mut self, reading: &Reading, not: MemberId) -> Result<Connection, Unreadable> {
+    pub async fn to_peer(
+        &mut self,
+        reading: &Reading,
+        not: MemberId,
+    ) -> Result<Connection, Unreadable> {
         let leader = reading.leader().map(|(id, _)| id);
         let serves = |member: &&Member| member.id != not && member.is_voter();
         let mut peers: Vec<&Member> = reading.members.iter().filter(serves).collect();
         peers.sort_by_key(|member| Some(member.id) != leader);
-        let peer = peers.iter().find_map(|member| reading.answers.get(&member.id).filter(|answer| answer.linearizable));
-        let none = || Unreadable::NoPeer(reading.member(not).map_or_else(|| not.to_string(), Member::label));
+        let peer = peers.iter().find_map(|member| {
+            reading.answers.get(&member.id).filter(|answer| answer.linearizable)
+        });
+        let none = || {
+            Unreadable::NoPeer(reading.member(not).map_or_else(|| not.to_string(), Member::label))
+        };
         self.connection(&peer.ok_or_else(none)?.url).await.map_err(|_| none())
     }
 
@@ -138,7 +174,10 @@ impl Cluster {
             for url in urls {
                 match self.connection(&url).await {
                     Ok(connection) => ways.push(connection),
-                    Err(fault) => drop(seen.insert(key.clone(), Answer { url, fault: Some(fault), ..Answer::default() })),
+                    Err(fault) => drop(seen.insert(
+                        key.clone(),
+                        Answer { url, fault: Some(fault), ..Answer::default() },
+                    )),
                 }
             }
             tasks.spawn(async move {
@@ -176,10 +215,18 @@ impl Cluster {
     /// Hashes are asked for one member after the other, for each walks all keys; and again when a compaction came between.
     async fn add_hashes(&mut self, reading: &mut Reading) {
         for _ in 0..3 {
-            let revisions = reading.answers.values().filter_map(|answer| answer.status.as_ref()).map(|status| status.revision);
+            let revisions = reading
+                .answers
+                .values()
+                .filter_map(|answer| answer.status.as_ref())
+                .map(|status| status.revision);
             let Some(revision) = revisions.min() else { return };
             reading.hashed_at = Some(revision);
-            let asked: Vec<(MemberId, String, u64)> = reading.answers.iter().filter_map(|(id, a)| Some((*id, a.url.clone(), size(a.status.as_ref()?)))).collect();
+            let asked: Vec<(MemberId, String, u64)> = reading
+                .answers
+                .iter()
+                .filter_map(|(id, a)| Some((*id, a.url.clone(), size(a.status.as_ref()?))))
+                .collect();
             for (id, url, bytes) in asked {
                 // a rule of thumb of a slow disk, with the same floor as other calls
                 let deadline = self.access.per_call.max(Duration::from_secs(bytes / 10_000_000));
@@ -187,7 +234,11 @@ impl Cluster {
                 let hash = hash.await.ok();
                 reading.answers.entry(id).and_modify(|answer| answer.hash = hash);
             }
-            let mut compacted = reading.answers.values().filter_map(|answer| answer.hash).map(|hash| hash.compact_revision);
+            let mut compacted = reading
+                .answers
+                .values()
+                .filter_map(|answer| answer.hash)
+                .map(|hash| hash.compact_revision);
             let first = compacted.next();
             if compacted.all(|revision| Some(revision) == first) {
                 return;
@@ -201,13 +252,23 @@ fn size(status: &Status) -> u64 {
 }
 
 fn linearizable_urls(reading: &Reading) -> Vec<String> {
-    reading.answers.values().filter(|answer| answer.linearizable).map(|answer| answer.url.clone()).collect()
+    reading
+        .answers
+        .values()
+        .filter(|answer| answer.linearizable)
+        .map(|answer| answer.url.clone())
+        .collect()
 }
 
 /// Everything one endpoint tells in one visit.
 async fn probe(connection: &Connection) -> Answer {
     let mut answer = Answer { url: connection.url().to_owned(), ..Answer::default() };
     let status = match connection.status().await {
+        // a connection that an earlier reading left open may have died with a restart: that is no news of today
+        Err(fault) if fault.kind == Kind::Unreachable => connection.status().await,
+        first => first,
+    };
+    let status = match status {
         Ok(status) => status,
         Err(fault) => return Answer { fault: Some(fault), ..answer },
     };
@@ -223,7 +284,8 @@ async fn probe(connection: &Connection) -> Answer {
             Ok(_) => answer.linearizable = true,
             Err(fault) => answer.fault = Some(fault),
         }
-        answer.latency_ms = u64::try_from(begun.elapsed().as_millis()).ok().filter(|_| answer.linearizable);
+        answer.latency_ms =
+            u64::try_from(begun.elapsed().as_millis()).ok().filter(|_| answer.linearizable);
     }
     match connection.local_members().await {
         Ok(list) => answer.list = Some(list),
@@ -234,27 +296,47 @@ async fn probe(connection: &Connection) -> Answer {
 
 /// The list comes from an endpoint that a quorum confirmed, or else from any, and is marked.
 fn of_seeds(seen: &BTreeMap<String, Answer>) -> Result<Reading, Unreadable> {
-    let clusters: BTreeMap<MemberId, &String> = seen.iter().filter_map(|(url, a)| Some((a.status.as_ref()?.cluster_id, url))).collect();
+    let clusters: BTreeMap<MemberId, &String> =
+        seen.iter().filter_map(|(url, a)| Some((a.status.as_ref()?.cluster_id, url))).collect();
     if clusters.len() > 1 {
-        return Err(Unreadable::TwoClusters(clusters.into_iter().map(|(id, url)| (url.clone(), id)).collect()));
+        return Err(Unreadable::TwoClusters(
+            clusters.into_iter().map(|(id, url)| (url.clone(), id)).collect(),
+        ));
     }
-    let best = seen.values().filter(|answer| answer.list.is_some()).max_by_key(|answer| answer.linearizable);
+    let best = seen
+        .values()
+        .filter(|answer| answer.list.is_some())
+        .max_by_key(|answer| answer.linearizable);
     let Some((answer, list)) = best.and_then(|answer| Some((answer, answer.list.clone()?))) else {
         let why = |(url, answer): (&String, &Answer)| {
             let learner = answer.status.as_ref().is_some_and(|status| status.learner);
-            let reason = if learner { "is a learner, which serves no list".to_owned() } else { answer.fault.as_ref().map(ToString::to_string).unwrap_or_default() };
+            let reason = if learner {
+                "is a learner, which serves no list".to_owned()
+            } else {
+                answer.fault.as_ref().map(ToString::to_string).unwrap_or_default()
+            };
             (url.clone(), reason)
         };
         return Err(Unreadable::NoList(seen.iter().map(why).collect()));
     };
     let cluster_id = answer.status.as_ref().map(|status| status.cluster_id).unwrap_or_default();
-    Ok(Reading { cluster_id, members: list, linearizable: answer.linearizable, ..Reading::default() })
+    Ok(Reading {
+        cluster_id,
+        members: list,
+        linearizable: answer.linearizable,
+        ..Reading::default()
+    })
 }
 
 /// Takes the list of a member of the same cluster that a quorum confirmed; tells whether there was one.
 fn adopt_better(reading: &mut Reading, seen: &BTreeMap<String, Answer>) -> bool {
-    let same = |answer: &&Answer| answer.linearizable && answer.status.as_ref().is_some_and(|s| s.cluster_id == reading.cluster_id);
-    let Some(list) = seen.values().find(same).and_then(|answer| answer.list.clone()) else { return false };
+    let same = |answer: &&Answer| {
+        answer.linearizable
+            && answer.status.as_ref().is_some_and(|s| s.cluster_id == reading.cluster_id)
+    };
+    let Some(list) = seen.values().find(same).and_then(|answer| answer.list.clone()) else {
+        return false;
+    };
     reading.members = list;
     reading.linearizable = true;
     true
@@ -264,7 +346,11 @@ fn adopt_better(reading: &mut Reading, seen: &BTreeMap<String, Answer>) -> bool 
 fn answers_of(members: &[Member], seen: &BTreeMap<String, Answer>) -> BTreeMap<MemberId, Answer> {
     let of = |member: &Member| {
         let own = seen.get(&member.id.to_string());
-        let at = || seen.values().filter(|answer| member.client_urls.contains(&answer.url)).max_by_key(|answer| answer.status.is_some());
+        let at = || {
+            seen.values()
+                .filter(|answer| member.client_urls.contains(&answer.url))
+                .max_by_key(|answer| answer.status.is_some())
+        };
         own.or_else(at).map(|answer| (member.id, answer.clone()))
     };
     members.iter().filter_map(of).collect()

@@ -1,6 +1,9 @@
 //! Where the certificates for etcd lie: given, or found in the layouts of kubeadm and k3s.
 
-use std::{fmt, fs, path::{Path, PathBuf}};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
 
 /// The three files of a mutual TLS connection.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,7 +20,11 @@ impl Files {
     /// kubeadm's: the certificate it makes for etcd's own health checks.
     pub fn kubeadm(root: &Path) -> Self {
         let of = |name: &str| root.join("etc/kubernetes/pki/etcd").join(name);
-        Self { ca: of("ca.crt"), cert: of("healthcheck-client.crt"), key: of("healthcheck-client.key") }
+        Self {
+            ca: of("ca.crt"),
+            cert: of("healthcheck-client.crt"),
+            key: of("healthcheck-client.key"),
+        }
     }
 
     /// The one that k3s makes for its API server.
@@ -30,10 +37,17 @@ impl Files {
     ///
     /// # Errors
     /// When a file is neither given nor found.
-    pub fn find(root: &Path, ca: Option<&str>, cert: Option<&str>, key: Option<&str>) -> Result<Self, NotFound> {
+    pub fn find(
+        root: &Path,
+        ca: Option<&Path>,
+        cert: Option<&Path>,
+        key: Option<&Path>,
+    ) -> Result<Self, NotFound> {
         let layouts = [Self::kubeadm(root), Self::k3s(root)];
         let found = layouts.iter().find(|files| files.ca.exists());
-        let pick = |given: Option<&str>, of: fn(&Self) -> &PathBuf| given.map(PathBuf::from).or_else(|| found.map(|files| of(files).clone()));
+        let pick = |given: Option<&Path>, of: fn(&Self) -> &PathBuf| {
+            given.map(Path::to_owned).or_else(|| found.map(|files| of(files).clone()))
+        };
         match (pick(ca, |f| &f.ca), pick(cert, |f| &f.cert), pick(key, |f| &f.key)) {
             (Some(ca), Some(cert), Some(key)) => Ok(Self { ca, cert, key }),
             _ => Err(NotFound(layouts.map(|files| files.ca))),
@@ -59,6 +73,18 @@ impl fmt::Display for NotFound {
 
 impl std::error::Error for NotFound {}
 
+/// Certificates that cannot be used; says why and names the path.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BadCertificates(pub String);
+
+impl fmt::Display for BadCertificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadCertificates {}
+
 /// The contents of [`Files`]; the key is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Tls {
@@ -74,11 +100,20 @@ impl Tls {
     /// When one cannot be read or holds no PEM of its kind; names the path.
     pub fn read(files: &Files) -> Result<Self, String> {
         let read = |path: &Path, kind: &str| {
-            let bytes = fs::read(path).map_err(|error| format!("read {}: {error}", path.display()))?;
+            let bytes =
+                fs::read(path).map_err(|error| format!("read {}: {error}", path.display()))?;
             let is_pem = String::from_utf8_lossy(&bytes).contains(kind);
-            if is_pem { Ok(bytes) } else { Err(format!("{} holds no PEM block {kind:?}", path.display())) }
+            if is_pem {
+                Ok(bytes)
+            } else {
+                Err(format!("{} holds no PEM block {kind:?}", path.display()))
+            }
         };
-        Ok(Self { ca: read(&files.ca, "CERTIFICATE")?, cert: read(&files.cert, "CERTIFICATE")?, key: read(&files.key, "PRIVATE KEY")? })
+        Ok(Self {
+            ca: read(&files.ca, "CERTIFICATE")?,
+            cert: read(&files.cert, "CERTIFICATE")?,
+            key: read(&files.key, "PRIVATE KEY")?,
+        })
     }
 }
 
@@ -102,7 +137,7 @@ mod tests {
             fs::write(&files.ca, "x").unwrap();
             assert_eq!(Files::find(root.path(), None, None, None).unwrap(), files);
         }
-        let given = Files::find(root.path(), Some("/a"), None, Some("/c")).unwrap();
+        let given = Files::find(root.path(), Some(Path::new("/a")), None, Some(Path::new("/c"))).unwrap();
         assert_eq!((given.ca, given.key), (PathBuf::from("/a"), PathBuf::from("/c")));
         assert_eq!(given.cert, Files::kubeadm(root.path()).cert);
     }

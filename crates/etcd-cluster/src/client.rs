@@ -4,13 +4,16 @@
 //! learner answers few calls, and `MoveLeader` is for the leader alone.
 
 use crate::{
-    certs::Tls,
+    certs::{BadCertificates, Files, Tls},
     fault::{Fault, Kind},
     member::{Member, MemberId, Role},
     reading::{Alarm, AlarmKind, Hash, Status},
 };
-use etcd_client::{AlarmAction, AlarmOptions, AlarmType, Certificate, Client, ConnectOptions, GetOptions, Identity, ResponseHeader, TlsOptions};
-use std::{future::Future, time::Duration};
+use etcd_client::{
+    AlarmAction, AlarmOptions, AlarmType, Certificate, Client, ConnectOptions, GetOptions,
+    Identity, ResponseHeader, TlsOptions,
+};
+use std::{future::Future, path::{Path, PathBuf}, time::Duration};
 
 /// How endpoints are reached.
 #[derive(Clone, Debug)]
@@ -29,12 +32,33 @@ impl Access {
         Self { tls, per_call: Duration::from_secs(5), connect: Duration::from_secs(2) }
     }
 
+    /// Reads the certificates where an endpoint needs them: authority, client certificate and key as given, or from the usual layouts.
+    ///
+    /// # Errors
+    /// When they are needed and not there, or are none.
+    pub fn for_endpoints(
+        endpoints: &[String],
+        [ca, cert, key]: &[Option<PathBuf>; 3],
+    ) -> Result<Self, BadCertificates> {
+        if !endpoints.iter().any(|url| url.starts_with("https://")) {
+            return Ok(Self::new(None));
+        }
+        let (ca, cert, key) = (ca.as_deref(), cert.as_deref(), key.as_deref());
+        let files = Files::find(Path::new("/"), ca, cert, key);
+        let files = files.map_err(|none| BadCertificates(none.to_string()))?;
+        Tls::read(&files).map(Some).map(Self::new).map_err(BadCertificates)
+    }
+
     fn options(&self, url: &str) -> ConnectOptions {
         let options = ConnectOptions::new().with_connect_timeout(self.connect);
         match &self.tls {
             Some(tls) if url.starts_with("https://") => {
                 let identity = Identity::from_pem(&tls.cert, &tls.key);
-                options.with_tls(TlsOptions::new().ca_certificate(Certificate::from_pem(&tls.ca)).identity(identity))
+                options.with_tls(
+                    TlsOptions::new()
+                        .ca_certificate(Certificate::from_pem(&tls.ca))
+                        .identity(identity),
+                )
             }
             _ => options,
         }
@@ -72,7 +96,11 @@ impl Connection {
         &self.url
     }
 
-    async fn call<T>(&self, name: &str, call: impl Future<Output = Result<T, etcd_client::Error>>) -> Result<T, Fault> {
+    async fn call<T>(
+        &self,
+        name: &str,
+        call: impl Future<Output = Result<T, etcd_client::Error>>,
+    ) -> Result<T, Fault> {
         match tokio::time::timeout(self.per_call, call).await {
             Ok(answer) => answer.map_err(Fault::from),
             Err(_) => Err(Fault::deadline(name, self.per_call.as_secs_f32())),
@@ -102,7 +130,9 @@ impl Connection {
     /// Reads one key linearizably, which needs a quorum; returns the revision. The key need not exist.
     pub async fn linearizable_get(&self) -> Result<i64, Fault> {
         let options = GetOptions::new().with_count_only();
-        let answer = self.call("linearizable read", self.client.kv_client().get("quorate", Some(options))).await?;
+        let answer = self
+            .call("linearizable read", self.client.kv_client().get("quorate", Some(options)))
+            .await?;
         header(answer.header()).map(ResponseHeader::revision)
     }
 
@@ -125,7 +155,8 @@ impl Connection {
     /// Lists the alarms; etcd answers this through its log, so it needs a quorum.
     pub async fn alarms(&self) -> Result<Vec<Alarm>, Fault> {
         let mut client = self.strict.maintenance_client();
-        let answer = self.call("alarm list", client.alarm(AlarmAction::Get, AlarmType::None, None)).await?;
+        let answer =
+            self.call("alarm list", client.alarm(AlarmAction::Get, AlarmType::None, None)).await?;
         let one = |alarm: &etcd_client::AlarmMember| {
             let kind = match alarm.alarm() {
                 AlarmType::Nospace => AlarmKind::NoSpace,
@@ -149,12 +180,15 @@ impl Connection {
 
     /// Hands leadership over; only the leader accepts it.
     pub async fn move_leader(&self, to: MemberId) -> Result<(), Fault> {
-        self.call("move leader", self.strict.maintenance_client().move_leader(to.0)).await.map(|_| ())
+        self.call("move leader", self.strict.maintenance_client().move_leader(to.0))
+            .await
+            .map(|_| ())
     }
 
     /// Removes a member; returns the list that is left, as this endpoint has it.
     pub async fn remove(&self, id: MemberId) -> Result<Vec<Member>, Fault> {
-        let answer = self.call("member remove", self.strict.cluster_client().member_remove(id.0)).await?;
+        let answer =
+            self.call("member remove", self.strict.cluster_client().member_remove(id.0)).await?;
         Ok(sorted(answer.members()))
     }
 
@@ -167,7 +201,9 @@ impl Connection {
         let mut options = AlarmOptions::new();
         options.with_member(alarm.member.0);
         let mut client = self.strict.maintenance_client();
-        self.call("alarm disarm", client.alarm(AlarmAction::Deactivate, kind, Some(options))).await.map(|_| ())
+        self.call("alarm disarm", client.alarm(AlarmAction::Deactivate, kind, Some(options)))
+            .await
+            .map(|_| ())
     }
 
     /// Begins a snapshot of this member. The caller reads the stream and bounds it.

@@ -4,7 +4,11 @@
 //! is a [`Doubt`]. The two points that etcd cannot tell (its Node and the Kubernetes parts beside it) are given by
 //! the caller as plain values, or left out where there is no Kubernetes.
 
-use crate::{fault::{Fault, Kind}, member::{Member, MemberId}, reading::{Alarm, AlarmKind, Answer, Reading, Status}};
+use crate::{
+    fault::{Fault, Kind},
+    member::{Member, MemberId},
+    reading::{Alarm, AlarmKind, Answer, Reading, Status},
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 
@@ -57,10 +61,16 @@ impl Doubt {
     /// Tells whether it commonly goes away by itself within seconds, as in an election.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::NoLeader | Self::LeaderDiffers(_) | Self::TermDiffers(_) | Self::AlarmsUnknown => true,
+            Self::NoLeader
+            | Self::LeaderDiffers(_)
+            | Self::TermDiffers(_)
+            | Self::AlarmsUnknown => true,
             Self::Lagging(_) | Self::ListUnknown | Self::ListDiffers => true,
             Self::NotLinearizable(fault) => fault.as_ref().is_none_or(|fault| {
-                matches!(fault.kind, Kind::NoLeader | Kind::LeaderChanged | Kind::TimedOut | Kind::TooManyRequests)
+                matches!(
+                    fault.kind,
+                    Kind::NoLeader | Kind::LeaderChanged | Kind::TimedOut | Kind::TooManyRequests
+                )
             }),
             _ => false,
         }
@@ -144,7 +154,8 @@ fn of_etcd(reading: &Reading, member: &Member) -> Vec<Doubt> {
     }
     doubts.extend(of_alarms(reading, member));
     let answer = reading.answers.get(&member.id);
-    let Some((answer, status)) = answer.and_then(|answer| Some((answer, answer.status.as_ref()?))) else {
+    let Some((answer, status)) = answer.and_then(|answer| Some((answer, answer.status.as_ref()?)))
+    else {
         let fault = answer.and_then(|answer| answer.fault.clone());
         doubts.push(fault.map_or(Doubt::NotAsked, Doubt::Silent));
         return doubts;
@@ -163,7 +174,8 @@ fn of_alarms(reading: &Reading, member: &Member) -> Vec<Doubt> {
 
 fn of_identity(reading: &Reading, member: &Member, status: &Status) -> Vec<Doubt> {
     let other = (status.member_id != member.id).then_some(Doubt::OtherMember(status.member_id));
-    let foreign = (status.cluster_id != reading.cluster_id).then_some(Doubt::OtherCluster(status.cluster_id));
+    let foreign =
+        (status.cluster_id != reading.cluster_id).then_some(Doubt::OtherCluster(status.cluster_id));
     let learner = (!member.is_voter() || status.learner).then_some(Doubt::Learner);
     [other, foreign, learner].into_iter().flatten().collect()
 }

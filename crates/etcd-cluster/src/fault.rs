@@ -142,17 +142,29 @@ impl Fault {
             *c as i32 == code && matches!(kind, Kind::TimedOut) && bare.starts_with(text)
         };
         // 3.5 answers "not capable" with another code
-        let loose = |(kind, _, text): &&(Kind, Code, &str)| matches!(kind, Kind::NotCapable) && *text == bare;
-        let known = KNOWN.iter().find(exact).or_else(|| KNOWN.iter().find(begins)).or_else(|| KNOWN.iter().find(loose));
+        let loose = |(kind, _, text): &&(Kind, Code, &str)| {
+            matches!(kind, Kind::NotCapable) && *text == bare
+        };
+        let known = KNOWN
+            .iter()
+            .find(exact)
+            .or_else(|| KNOWN.iter().find(begins))
+            .or_else(|| KNOWN.iter().find(loose));
         let kind = match (known, code) {
             (Some((kind, ..)), _) => *kind,
             // canceled and deadline exceeded
             (None, 1 | 4) => Kind::Deadline,
             (None, 14) => Kind::Unreachable,
+            // tonic's own words for a connection that broke under the call
+            (None, 2) if bare == "transport error" => Kind::Unreachable,
             (None, 7) => Kind::Denied,
             _ => Kind::Other,
         };
-        let text = if chain.is_empty() { bare.to_owned() } else { format!("{bare}: {chain}") };
+        let text = match (bare, chain) {
+            (_, "") => bare.to_owned(),
+            ("transport error" | "tcp connect error" | "", _) => chain.to_owned(),
+            _ => format!("{bare}: {chain}"),
+        };
         Self { kind, text }
     }
 }
@@ -206,25 +218,37 @@ mod tests {
     fn code_and_message_together_tell_the_kind() {
         assert_eq!(kind(9, "etcdserver: not leader"), Kind::NotLeader);
         assert_eq!(kind(9, "etcdserver: can only promote a learner member"), Kind::NotLearner);
-        assert_eq!(kind(9, "etcdserver: can only promote a learner member which is in sync with leader"), Kind::LearnerNotReady);
+        assert_eq!(
+            kind(9, "etcdserver: can only promote a learner member which is in sync with leader"),
+            Kind::LearnerNotReady
+        );
         assert_eq!(kind(5, "etcdserver: member not found"), Kind::MemberNotFound);
         assert_eq!(kind(14, "etcdserver: member not found"), Kind::Unreachable, "the code differs");
-        assert_eq!(kind(14, "etcdserver: request timed out, possibly due to connection lost"), Kind::TimedOut);
+        assert_eq!(
+            kind(14, "etcdserver: request timed out, possibly due to connection lost"),
+            Kind::TimedOut
+        );
         assert_eq!(kind(14, "etcdserver: not capable"), Kind::NotCapable);
         assert_eq!(kind(4, "Deadline expired before operation could complete"), Kind::Deadline);
         assert_eq!(kind(13, "whatever"), Kind::Other);
+        assert_eq!(kind(2, "transport error"), Kind::Unreachable);
     }
 
     #[test]
     fn every_known_text_is_its_own_kind() {
         for (kind, code, text) in KNOWN {
-            assert_eq!(Fault::from_status(*code as i32, &format!("etcdserver: {text}"), "").kind, *kind);
+            assert_eq!(
+                Fault::from_status(*code as i32, &format!("etcdserver: {text}"), "").kind,
+                *kind
+            );
         }
     }
 
     #[test]
     fn no_call_that_may_have_arrived_is_repeated_blindly() {
-        for kind in [Kind::Deadline, Kind::Unreachable, Kind::TimedOut, Kind::LeaderChanged, Kind::Stopped] {
+        for kind in
+            [Kind::Deadline, Kind::Unreachable, Kind::TimedOut, Kind::LeaderChanged, Kind::Stopped]
+        {
             assert_eq!(kind.retry(), Retry::Reread, "{kind:?}");
         }
         assert_eq!(Kind::MemberNotFound.retry(), Retry::Done);

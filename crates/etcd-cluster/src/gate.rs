@@ -5,12 +5,17 @@
 //! or not proven is listed and not alive; a nameless voter counts as listed. The functions here know nothing but
 //! what they are given, and they are compared with a simulation for every cluster of up to seven members.
 
-use crate::{evidence::{Doubt, Evidence}, member::{MemberId, Role}, reading::{AlarmKind, Reading}, version::AddRule};
+use crate::{
+    evidence::{Doubt, Evidence},
+    member::{MemberId, Role},
+    reading::{AlarmKind, Reading},
+    version::AddRule,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 mod refusal;
-pub use refusal::Unsafe;
+pub use refusal::{Unsafe, phrase};
 
 /// What the gate knows of one member.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -59,7 +64,13 @@ impl Facts {
         let fact = |member: &crate::Member| {
             let doubts = evidence.doubts(member.id);
             // a learner is asked for no more than being one allows
-            let learner = |doubt: &&Doubt| member.is_voter() || !matches!(doubt, Doubt::Learner | Doubt::NotLinearizable(_) | Doubt::ListUnknown);
+            let learner = |doubt: &&Doubt| {
+                member.is_voter()
+                    || !matches!(
+                        doubt,
+                        Doubt::Learner | Doubt::NotLinearizable(_) | Doubt::ListUnknown
+                    )
+            };
             let open: Vec<&Doubt> = doubts.iter().filter(learner).collect();
             let alarms = reading.alarms.iter().flatten().filter(|alarm| alarm.member == member.id);
             Fact {
@@ -73,8 +84,14 @@ impl Facts {
                 alarms: alarms.map(|alarm| alarm.kind).collect(),
             }
         };
-        let versions = reading.answers.values().filter_map(|answer| answer.status.as_ref()).map(|s| s.version.as_str());
-        let unknown = |alarm: &crate::reading::Alarm| alarm.member == MemberId(0) && alarm.kind == AlarmKind::Corrupt;
+        let versions = reading
+            .answers
+            .values()
+            .filter_map(|answer| answer.status.as_ref())
+            .map(|s| s.version.as_str());
+        let unknown = |alarm: &crate::reading::Alarm| {
+            alarm.member == MemberId(0) && alarm.kind == AlarmKind::Corrupt
+        };
         Self {
             members: reading.members.iter().map(fact).collect(),
             linearizable: reading.linearizable,
@@ -87,7 +104,11 @@ impl Facts {
     #[must_use]
     pub fn settled(&self) -> Self {
         let settle = |fact: &Fact| Fact { proven: fact.proven || fact.may_pass, ..fact.clone() };
-        Self { members: self.members.iter().map(settle).collect(), linearizable: true, ..self.clone() }
+        Self {
+            members: self.members.iter().map(settle).collect(),
+            linearizable: true,
+            ..self.clone()
+        }
     }
 
     fn get(&self, id: MemberId) -> Option<&Fact> {
@@ -176,7 +197,8 @@ pub struct Verdict {
 /// The reason against it.
 pub fn decide(facts: &Facts, operation: Operation, permit: Permit) -> Result<Verdict, Unsafe> {
     let rejoin = |yes: bool| if yes { vec![SubStep::Add, SubStep::Promote(None)] } else { vec![] };
-    let plain = |path: Vec<SubStep>| judge(facts, &path, permit).map(|()| Verdict { path, order: None });
+    let plain =
+        |path: Vec<SubStep>| judge(facts, &path, permit).map(|()| Verdict { path, order: None });
     match operation {
         Operation::Remove { target, runs, then_rejoin } => {
             let voter = facts.get(target).is_some_and(|fact| fact.role == Role::Voter);
@@ -185,7 +207,8 @@ pub fn decide(facts: &Facts, operation: Operation, permit: Permit) -> Result<Ver
             }
             let ordered = |order: Order| {
                 let (stop, remove) = (SubStep::Stop(target), SubStep::Remove(target));
-                let first = if order == Order::StopFirst { vec![stop, remove] } else { vec![remove, stop] };
+                let first =
+                    if order == Order::StopFirst { vec![stop, remove] } else { vec![remove, stop] };
                 let path = [first, rejoin(then_rejoin)].concat();
                 judge(facts, &path, permit).map(|()| Verdict { path, order: Some(order) })
             };
@@ -245,7 +268,9 @@ impl World {
                 self.alive.remove(&id);
                 self.hold(facts, step)
             }
-            SubStep::Restart(id) | SubStep::Defragment(id) if self.listed.contains(&id) => self.be_away(facts, step, id, permit),
+            SubStep::Restart(id) | SubStep::Defragment(id) if self.listed.contains(&id) => {
+                self.be_away(facts, step, id, permit)
+            }
             // a learner that goes away or leaves takes no vote with it
             SubStep::Stop(_) | SubStep::Restart(_) | SubStep::Defragment(_) => Ok(()),
             SubStep::Remove(id) if !self.listed.contains(&id) => Ok(()),
@@ -255,7 +280,13 @@ impl World {
         }
     }
 
-    fn be_away(&mut self, facts: &Facts, step: SubStep, id: MemberId, permit: Permit) -> Result<(), Unsafe> {
+    fn be_away(
+        &mut self,
+        facts: &Facts,
+        step: SubStep,
+        id: MemberId,
+        permit: Permit,
+    ) -> Result<(), Unsafe> {
         let allowed = permit.downtime && matches!(step, SubStep::Restart(_)) && self.voters() <= 2;
         let was = self.alive.remove(&id);
         if !allowed {
@@ -267,7 +298,13 @@ impl World {
         Ok(())
     }
 
-    fn remove(&mut self, facts: &Facts, step: SubStep, id: MemberId, permit: Permit) -> Result<(), Unsafe> {
+    fn remove(
+        &mut self,
+        facts: &Facts,
+        step: SubStep,
+        id: MemberId,
+        permit: Permit,
+    ) -> Result<(), Unsafe> {
         let label = || facts.get(id).map_or_else(|| id.to_string(), |fact| fact.label.clone());
         match self.voters() {
             0 | 1 => return Err(Unsafe::LastVoter { member: label() }),
@@ -289,10 +326,20 @@ impl World {
             AddRule::QuorumConnected if voters == 1 => 1,
             AddRule::QuorumConnected => quorum(voters + 1),
         };
-        if connected >= needed { Ok(()) } else { Err(Unsafe::AddRefused { connected, needed, missing: self.missing(facts) }) }
+        if connected >= needed {
+            Ok(())
+        } else {
+            Err(Unsafe::AddRefused { connected, needed, missing: self.missing(facts) })
+        }
     }
 
-    fn promote(&mut self, facts: &Facts, step: SubStep, id: Option<MemberId>, permit: Permit) -> Result<(), Unsafe> {
+    fn promote(
+        &mut self,
+        facts: &Facts,
+        step: SubStep,
+        id: Option<MemberId>,
+        permit: Permit,
+    ) -> Result<(), Unsafe> {
         self.hold(facts, step)?;
         match id {
             // etcd refuses to promote a learner that is behind, which proves no health; from one voter there is no other way to two
@@ -317,11 +364,20 @@ impl World {
         if alive >= needed {
             return Ok(());
         }
-        Err(Unsafe::NoQuorum { step: refusal::phrase(facts, step), voters, alive, needed, missing: self.missing(facts) })
+        Err(Unsafe::NoQuorum {
+            step: refusal::phrase(facts, step),
+            voters,
+            alive,
+            needed,
+            missing: self.missing(facts),
+        })
     }
 
     fn missing(&self, facts: &Facts) -> Vec<String> {
-        let down = facts.members.iter().filter(|fact| self.listed.contains(&fact.id) && !self.alive.contains(&fact.id));
+        let down = facts
+            .members
+            .iter()
+            .filter(|fact| self.listed.contains(&fact.id) && !self.alive.contains(&fact.id));
         down.map(refusal::missing).collect()
     }
 }

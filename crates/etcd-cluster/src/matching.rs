@@ -54,7 +54,9 @@ impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadId(text) => fmt::Display::fmt(&BadId(text.clone()), f),
-            Self::Nothing => f.write_str("one of id, name and peer address is needed to tell which member is meant"),
+            Self::Nothing => f.write_str(
+                "one of id, name and peer address is needed to tell which member is meant",
+            ),
             Self::Several(labels) => write!(
                 f,
                 "{} members fit the description ({}), exactly one must; give the id of the one you mean, in hexadecimal with 0x",
@@ -72,6 +74,21 @@ impl fmt::Display for Mismatch {
 impl std::error::Error for Mismatch {}
 
 impl Target {
+    /// Finds the one listed member that a single word fits: its name, its id or its peer address.
+    ///
+    /// # Errors
+    /// When it fits several.
+    pub fn find_word<'a>(word: &str, list: &'a [Member]) -> Result<Option<&'a Member>, Mismatch> {
+        let ids = MemberId::meanings(word).unwrap_or_default();
+        let fits = |m: &&Member| m.name == word || ids.contains(&m.id) || has_peer(m, word);
+        let found: Vec<&Member> = list.iter().filter(fits).collect();
+        match *found.as_slice() {
+            [] => Ok(None),
+            [one] => Ok(Some(one)),
+            _ => Err(Mismatch::Several(found.iter().map(|m| m.label()).collect())),
+        }
+    }
+
     /// Finds the one listed member that is meant, or none.
     ///
     /// A member that has not started has no name yet, so a given name does not contradict it.
@@ -82,7 +99,12 @@ impl Target {
         if self.id.is_none() && self.name.is_none() && self.peer.is_none() {
             return Err(Mismatch::Nothing);
         }
-        let ids = self.id.as_deref().map(MemberId::meanings).transpose().map_err(|bad| Mismatch::BadId(bad.0))?;
+        let ids = self
+            .id
+            .as_deref()
+            .map(MemberId::meanings)
+            .transpose()
+            .map_err(|bad| Mismatch::BadId(bad.0))?;
         let by_id = |m: &Member| ids.as_ref().map(|ids| ids.contains(&m.id));
         let by_name = |m: &Member| self.name.as_deref().map(|name| m.name == name);
         let by_peer = |m: &Member| self.peer.as_deref().map(|peer| has_peer(m, peer));
@@ -96,7 +118,13 @@ impl Target {
         }
     }
 
-    fn agrees(&self, m: &Member, id: Option<bool>, name: Option<bool>, peer: Option<bool>) -> Result<(), Mismatch> {
+    fn agrees(
+        &self,
+        m: &Member,
+        id: Option<bool>,
+        name: Option<bool>,
+        peer: Option<bool>,
+    ) -> Result<(), Mismatch> {
         let no = |what: &str, given: &Option<String>, found: String| {
             let given = format!("{what} {:?}", given.as_deref().unwrap_or_default());
             Err(Mismatch::Disagree { member: m.label(), given, found })
@@ -125,7 +153,11 @@ impl fmt::Display for Target {
 
 fn has_peer(member: &Member, wanted: &str) -> bool {
     let (host, port) = host_and_port(wanted);
-    member.peer_urls.iter().map(|url| host_and_port(url)).any(|(h, p)| h == host && (port.is_none() || p == port))
+    member
+        .peer_urls
+        .iter()
+        .map(|url| host_and_port(url))
+        .any(|(h, p)| h == host && (port.is_none() || p == port))
 }
 
 /// Splits `https://[::1]:2380/`, `10.0.0.1:2380`, `cp1` and the like.
@@ -155,7 +187,11 @@ mod tests {
             peer_urls: vec![format!("https://{at}:2380")],
             client_urls: vec![],
         };
-        vec![member(0x10, "cp1", "10.0.0.1"), member(10, "cp2", "10.0.0.2"), member(3, "", "10.0.0.3")]
+        vec![
+            member(0x10, "cp1", "10.0.0.1"),
+            member(10, "cp2", "10.0.0.2"),
+            member(3, "", "10.0.0.3"),
+        ]
     }
 
     fn find(id: &str, name: &str, peer: &str) -> Result<Option<u64>, &'static str> {
@@ -182,14 +218,26 @@ mod tests {
         assert_eq!(find("ffff", "cp2", ""), Err("target_disagrees"));
         assert_eq!(find("", "cp2", "10.0.0.9"), Err("target_disagrees"));
         assert_eq!(find("", "cp2", "10.0.0.1"), Err("two_match"));
-        assert_eq!(find("", "cp3", "10.0.0.3"), Ok(Some(3)), "a nameless member contradicts no name");
+        assert_eq!(
+            find("", "cp3", "10.0.0.3"),
+            Ok(Some(3)),
+            "a nameless member contradicts no name"
+        );
     }
 
     #[test]
     fn digits_that_fit_two_members_are_refused() {
-        assert_eq!(find("10", "", ""), Err("two_match"), "decimal 10 is cp2 and hexadecimal 10 is cp1");
+        assert_eq!(
+            find("10", "", ""),
+            Err("two_match"),
+            "decimal 10 is cp2 and hexadecimal 10 is cp1"
+        );
         assert_eq!(find("0x10", "", ""), Ok(Some(0x10)));
-        assert_eq!(find("16", "", ""), Ok(Some(0x10)), "decimal 16 fits and hexadecimal 16 does not");
+        assert_eq!(
+            find("16", "", ""),
+            Ok(Some(0x10)),
+            "decimal 16 fits and hexadecimal 16 does not"
+        );
     }
 
     #[test]

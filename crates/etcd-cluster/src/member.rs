@@ -103,7 +103,7 @@ pub enum Role {
 }
 
 /// One entry of the member list.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Member {
     /// The id etcd gave it when it was added.
     pub id: MemberId,
@@ -159,7 +159,10 @@ mod tests {
         assert_eq!(MemberId::meanings("0x12"), id(0x12));
         assert_eq!(MemberId::meanings(" 7 "), id(7));
         assert_eq!(MemberId::meanings("10276657743932975437"), id(10_276_657_743_932_975_437));
-        assert_eq!(MemberId::meanings("1234567890123456"), Ok(vec![MemberId(1_234_567_890_123_456), MemberId(0x1234_5678_9012_3456)]));
+        assert_eq!(
+            MemberId::meanings("1234567890123456"),
+            Ok(vec![MemberId(1_234_567_890_123_456), MemberId(0x1234_5678_9012_3456)])
+        );
     }
 
     #[test]

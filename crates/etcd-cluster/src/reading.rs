@@ -1,6 +1,9 @@
 //! One reading of the whole cluster, as a plain value.
 
-use crate::{fault::Fault, member::{Member, MemberId}};
+use crate::{
+    fault::Fault,
+    member::{Member, MemberId},
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 
@@ -36,12 +39,17 @@ impl Reading {
     pub fn leader(&self) -> Option<(MemberId, u64)> {
         let mut votes: BTreeMap<(u64, MemberId), usize> = BTreeMap::new();
         for member in self.members.iter().filter(|member| member.is_voter()) {
-            if let Some(status) = self.status(member.id).filter(|status| status.leader != MemberId(0)) {
+            if let Some(status) =
+                self.status(member.id).filter(|status| status.leader != MemberId(0))
+            {
                 *votes.entry((status.term, status.leader)).or_default() += 1;
             }
         }
         // on a tie the higher term is the younger truth
-        votes.into_iter().max_by_key(|(view, count)| (*count, *view)).map(|((term, leader), _)| (leader, term))
+        votes
+            .into_iter()
+            .max_by_key(|(view, count)| (*count, *view))
+            .map(|((term, leader), _)| (leader, term))
     }
 
     /// Tells what a member said of itself.
@@ -56,14 +64,16 @@ impl Reading {
 
     /// Lists the alarms of ids that are listed no more: etcd keeps them after the removal, and they stop every write.
     pub fn stale_alarms(&self) -> Vec<Alarm> {
-        let stale = |alarm: &&Alarm| alarm.member != MemberId(0) && self.member(alarm.member).is_none();
+        let stale =
+            |alarm: &&Alarm| alarm.member != MemberId(0) && self.member(alarm.member).is_none();
         self.alarms.iter().flatten().filter(stale).copied().collect()
     }
 
     /// Compares the hashes of the members that gave one; `None` when fewer than two did.
     pub fn hashes_agree(&self, except: Option<MemberId>) -> Option<bool> {
         let of = |member: &Member| self.answers.get(&member.id).and_then(|answer| answer.hash);
-        let hashes: Vec<Hash> = self.members.iter().filter(|m| Some(m.id) != except).filter_map(of).collect();
+        let hashes: Vec<Hash> =
+            self.members.iter().filter(|m| Some(m.id) != except).filter_map(of).collect();
         let (first, rest) = hashes.split_first()?;
         (!rest.is_empty()).then(|| rest.iter().all(|hash| hash == first))
     }

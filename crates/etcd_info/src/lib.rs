@@ -1,1 +1,77 @@
 //! Reads an etcd cluster: members, evidence, leader, alarms, and what the gate would say.
+//!
+//! Read-only: there is no step, and so nothing that could go wrong but the reading. A member that cannot be reached is not an
+//! error, it is an answer; only a cluster of which no endpoint tells a member list is one.
+
+pub mod args;
+pub mod live;
+pub mod state;
+
+use ansible_module::{Applied, BadArgs, Kind, Module, Refusal};
+use args::{Args, Wanted};
+use state::{Observed, View};
+use std::{
+    convert::Infallible,
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+/// The module.
+pub struct EtcdInfo(live::Live);
+
+/// There is none.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Step(Infallible);
+
+impl fmt::Display for Step {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {}
+    }
+}
+
+impl Module for EtcdInfo {
+    const NAME: &'static str = "etcd_info";
+    const READ_ONLY: bool = true;
+    const EXAMPLES: &'static str = include_str!("../examples.yml");
+    type Args = Args;
+    type Wanted = Wanted;
+    type Observed = Observed;
+    type Step = Step;
+    type View = View;
+
+    fn wanted(args: Args, started: SystemTime) -> Result<Wanted, BadArgs> {
+        args::wanted(args, started)
+    }
+
+    fn plan(_: &Wanted, _: &Observed) -> Result<Vec<Step>, Refusal> {
+        Ok(vec![])
+    }
+
+    fn project(_: &Observed, step: &Step) -> Observed {
+        match step.0 {}
+    }
+
+    fn view(observed: &Observed) -> View {
+        state::view(observed)
+    }
+
+    fn kind(step: &Step) -> Kind {
+        match step.0 {}
+    }
+
+    fn deadline(wanted: &Wanted) -> Duration {
+        wanted.timeout
+    }
+
+    async fn open(wanted: &Wanted) -> anyhow::Result<Self> {
+        live::Live::open(wanted).map(Self)
+    }
+
+    async fn observe(&mut self, wanted: &Wanted) -> anyhow::Result<Observed> {
+        self.0.observe(wanted).await
+    }
+
+    async fn apply(&mut self, step: &Step, _: &Observed) -> anyhow::Result<Applied> {
+        match step.0 {}
+    }
+}

@@ -1,7 +1,10 @@
 //! The reasons against an operation, in types and in words: observed, needed, way out.
 
 use super::{Fact, Facts, SubStep};
-use crate::{member::{MemberId, Role}, reading::AlarmKind};
+use crate::{
+    member::{MemberId, Role},
+    reading::AlarmKind,
+};
 use serde::Serialize;
 use std::fmt;
 
@@ -138,13 +141,18 @@ fn way_out(f: &mut fmt::Formatter<'_>, missing: &[String]) -> fmt::Result {
 
 /// A member that is not alive, and why.
 pub(super) fn missing(fact: &Fact) -> String {
-    let why = if fact.proven && fact.named { "stopped by this operation".to_owned() } else { fact.missing.join(", ") };
+    let why = if fact.proven && fact.named {
+        "stopped by this operation".to_owned()
+    } else {
+        fact.missing.join(", ")
+    };
     if why.is_empty() { fact.label.clone() } else { format!("{}: {why}", fact.label) }
 }
 
-/// A sub-step as an infinitive.
-pub(super) fn phrase(facts: &Facts, step: SubStep) -> String {
-    let name = |id: MemberId| facts.get(id).map_or_else(|| id.to_string(), |fact| fact.label.clone());
+/// Words a sub-step as an infinitive.
+pub fn phrase(facts: &Facts, step: SubStep) -> String {
+    let name =
+        |id: MemberId| facts.get(id).map_or_else(|| id.to_string(), |fact| fact.label.clone());
     match step {
         SubStep::Stop(id) => format!("stop {}", name(id)),
         SubStep::Remove(id) => format!("remove {}", name(id)),
@@ -166,10 +174,14 @@ pub(super) fn always(facts: &Facts, path: &[SubStep]) -> Result<(), Unsafe> {
     if !facts.linearizable {
         return Err(Unsafe::StaleList);
     }
-    let labels = |these: &dyn Fn(&&Fact) -> bool| facts.members.iter().filter(these).map(|fact| fact.label.clone()).collect::<Vec<_>>();
+    let labels = |these: &dyn Fn(&&Fact) -> bool| {
+        facts.members.iter().filter(these).map(|fact| fact.label.clone()).collect::<Vec<_>>()
+    };
     // an addition has no member of its own yet: whoever joins is somebody else's
     let adds = path.first() == Some(&SubStep::Add);
-    let joining = |fact: &&Fact| (!fact.named || fact.role == Role::Learner) && (adds || !subjects.contains(&fact.id));
+    let joining = |fact: &&Fact| {
+        (!fact.named || fact.role == Role::Learner) && (adds || !subjects.contains(&fact.id))
+    };
     let members = labels(&joining);
     if !members.is_empty() {
         return Err(Unsafe::JoinInFlight { members });
@@ -186,13 +198,18 @@ fn corruption(facts: &Facts, path: &[SubStep]) -> Result<(), Unsafe> {
         return Err(Unsafe::Corrupt { member: "a member that etcd cannot name".to_owned() });
     }
     let stays = |fact: &&Fact| !path.contains(&SubStep::Remove(fact.id));
-    let corrupt = facts.members.iter().filter(stays).find(|fact| fact.alarms.contains(&AlarmKind::Corrupt));
+    let corrupt =
+        facts.members.iter().filter(stays).find(|fact| fact.alarms.contains(&AlarmKind::Corrupt));
     corrupt.map_or(Ok(()), |fact| Err(Unsafe::Corrupt { member: fact.label.clone() }))
 }
 
 fn subject(step: SubStep) -> Option<MemberId> {
     match step {
-        SubStep::Stop(id) | SubStep::Remove(id) | SubStep::Start(id) | SubStep::Restart(id) | SubStep::Defragment(id) => Some(id),
+        SubStep::Stop(id)
+        | SubStep::Remove(id)
+        | SubStep::Start(id)
+        | SubStep::Restart(id)
+        | SubStep::Defragment(id) => Some(id),
         SubStep::Promote(id) => id,
         SubStep::Add => None,
     }

@@ -8,7 +8,10 @@ use etcd_cluster::{
     gate::{Facts, Operation, Permit, decide},
     member::MemberId,
 };
-use std::{collections::BTreeMap, time::{Duration, Instant}};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 use testkit::etcd::Etcd;
 
 fn access(etcd: &Etcd) -> Access {
@@ -51,7 +54,11 @@ async fn three_healthy_members_are_proven_and_hash_alike() {
     let etcd = Etcd::start(3).await.unwrap();
     let mut cluster = cluster(&etcd);
     let reading = until(&mut cluster, "proven", all_proven).await;
-    assert!(reading.linearizable && reading.members.len() == 3 && reading.alarms.as_deref() == Some(&[]));
+    assert!(
+        reading.linearizable
+            && reading.members.len() == 3
+            && reading.alarms.as_deref() == Some(&[])
+    );
     let hashed = cluster.read(true).await.unwrap();
     assert_eq!(hashed.hashes_agree(None), Some(true), "{hashed:?}");
     assert_eq!(cluster.members().await.unwrap(), reading.members);
@@ -59,7 +66,10 @@ async fn three_healthy_members_are_proven_and_hash_alike() {
     let mut one = Cluster::new(access(&etcd), &etcd.endpoints()[..1]);
     assert!(all_proven(&one.read(false).await.unwrap()));
     let status = reading.status(id(&reading, "cp2")).unwrap();
-    assert!(status.version.starts_with("3.6") && status.quota > 0 && status.db_size > 0, "{status:?}");
+    assert!(
+        status.version.starts_with("3.6") && status.quota > 0 && status.db_size > 0,
+        "{status:?}"
+    );
     // a reading is a value: it survives being stored
     let stored = serde_json::to_string(&reading).unwrap();
     assert_eq!(serde_json::from_str::<Reading>(&stored).unwrap(), reading);
@@ -74,19 +84,32 @@ async fn a_dead_and_a_paused_member_are_unproven_and_the_rest_is_not() {
     let two = |reading: &Reading| doubts(reading).values().filter(|d| d.is_empty()).count() == 2;
     let begun = Instant::now();
     let reading = until(&mut cluster, "two proven", two).await;
-    assert!(matches!(&doubts(&reading)["cp2"][..], [Doubt::Silent(fault)] if fault.kind == Kind::Unreachable && fault.text.contains("refused")), "{:?}", doubts(&reading));
+    assert!(
+        matches!(&doubts(&reading)["cp2"][..], [Doubt::Silent(fault)] if fault.kind == Kind::Unreachable && fault.text.contains("refused")),
+        "{:?}",
+        doubts(&reading)
+    );
     assert!(begun.elapsed() < Duration::from_secs(20));
     let facts = Facts::new(&reading, &Evidence::weigh(&reading, None));
-    let remove = |name| Operation::Remove { target: id(&reading, name), runs: true, then_rejoin: true };
+    let remove =
+        |name| Operation::Remove { target: id(&reading, name), runs: true, then_rejoin: true };
     assert!(decide(&facts, remove("cp2"), Permit::default()).is_ok());
     let no = decide(&facts, remove("cp3"), Permit::default()).unwrap_err();
-    assert!(no.code() == "quorum" && no.to_string().contains("1 of 2 voters would be healthy, 2 are needed"), "{no}");
+    assert!(
+        no.code() == "quorum"
+            && no.to_string().contains("1 of 2 voters would be healthy, 2 are needed"),
+        "{no}"
+    );
     etcd.restart(1).unwrap();
     etcd.serves(1).await.unwrap();
     until(&mut cluster, "three proven again", all_proven).await;
     etcd.pause(2).unwrap();
     let reading = until(&mut cluster, "two proven beside a paused one", two).await;
-    assert!(matches!(&doubts(&reading)["cp3"][..], [Doubt::Silent(fault)] if fault.kind == Kind::Deadline), "{:?}", doubts(&reading));
+    assert!(
+        matches!(&doubts(&reading)["cp3"][..], [Doubt::Silent(fault)] if fault.kind == Kind::Deadline),
+        "{:?}",
+        doubts(&reading)
+    );
 }
 
 #[tokio::test]
@@ -101,10 +124,16 @@ async fn without_a_quorum_the_list_is_not_confirmed_and_nothing_is_proven() {
     let facts = Facts::new(&reading, &Evidence::weigh(&reading, None));
     assert!(facts.members.iter().all(|fact| !fact.proven), "{facts:?}");
     let remove = Operation::Remove { target: id(&reading, "cp3"), runs: false, then_rejoin: false };
-    assert_eq!(decide(&facts, remove, Permit { single_member: true, downtime: true }).unwrap_err().code(), "stale_list");
+    assert_eq!(
+        decide(&facts, remove, Permit { single_member: true, downtime: true }).unwrap_err().code(),
+        "stale_list"
+    );
     etcd.kill(0);
     let error = cluster.read(false).await.unwrap_err();
-    assert!(matches!(error, Unreadable::NoList(_)) && error.to_string().contains("refused"), "{error}");
+    assert!(
+        matches!(error, Unreadable::NoList(_)) && error.to_string().contains("refused"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -129,7 +158,13 @@ async fn learners_and_nameless_members_are_told_apart() {
     let evidence = Evidence::weigh(&reading, None);
     assert_eq!(evidence.doubts(nameless.id), [Doubt::Nameless, Doubt::NotAsked]);
     let facts = Facts::new(&reading, &evidence);
-    let remove = |target| decide(&facts, Operation::Remove { target, runs: true, then_rejoin: false }, Permit::default());
+    let remove = |target| {
+        decide(
+            &facts,
+            Operation::Remove { target, runs: true, then_rejoin: false },
+            Permit::default(),
+        )
+    };
     assert_eq!(remove(id(&reading, "cp1")).unwrap_err().code(), "join_in_flight");
     assert!(remove(nameless.id).is_ok());
     etcd.start_added(joining).await.unwrap();
@@ -139,7 +174,10 @@ async fn learners_and_nameless_members_are_told_apart() {
     })
     .await;
     let learner = reading.member(id(&reading, "cp4")).unwrap();
-    assert!(!learner.is_voter() && Evidence::weigh(&reading, None).doubts(learner.id).contains(&Doubt::Learner));
+    assert!(
+        !learner.is_voter()
+            && Evidence::weigh(&reading, None).doubts(learner.id).contains(&Doubt::Learner)
+    );
 }
 
 #[tokio::test]
@@ -153,6 +191,9 @@ async fn endpoints_of_two_clusters_and_wrong_certificates_are_named() {
     // no client certificate that it knows: plain text to a TLS port
     let mut plain = Cluster::new(Access::new(None), &[one.url(0).replace("https", "http")]);
     assert!(matches!(plain.read(false).await.unwrap_err(), Unreadable::NoList(_)));
-    let nobody = Cluster::new(access(&one), &["https://127.0.0.1:1".to_owned()]).read(false).await.unwrap_err();
+    let nobody = Cluster::new(access(&one), &["https://127.0.0.1:1".to_owned()])
+        .read(false)
+        .await
+        .unwrap_err();
     assert!(nobody.to_string().contains("127.0.0.1:1"), "{nobody}");
 }

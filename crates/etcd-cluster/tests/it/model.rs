@@ -68,21 +68,33 @@ struct Raft {
 impl Raft {
     /// Somebody can be elected by the running voters, and an entry of his is acknowledged by more of the voters than not.
     fn commits(&self) -> bool {
-        let acks = |leader: &usize| self.voters.iter().filter(|v| *v == leader || self.running.contains(v)).count();
+        let acks = |leader: &usize| {
+            self.voters.iter().filter(|v| *v == leader || self.running.contains(v)).count()
+        };
         let rest = |leader: &usize| self.voters.len() - acks(leader);
-        self.voters.iter().filter(|v| self.running.contains(v)).any(|leader| acks(leader) > rest(leader))
+        self.voters
+            .iter()
+            .filter(|v| self.running.contains(v))
+            .any(|leader| acks(leader) > rest(leader))
     }
 
     /// The server's own check before it proposes an addition: it counts the voters it is connected to.
     fn accepts_addition(&self, old: bool) -> bool {
         let connected = self.voters.iter().filter(|v| self.running.contains(v)).count();
         let missing = self.voters.len() - connected;
-        if old { missing == 0 } else { self.voters.len() == 1 && connected == 1 || connected > missing + 1 || (connected == missing + 1 && self.voters.len() % 2 == 0) }
+        if old {
+            missing == 0
+        } else {
+            self.voters.len() == 1 && connected == 1
+                || connected > missing + 1
+                || (connected == missing + 1 && self.voters.len() % 2 == 0)
+        }
     }
 }
 
 pub fn find(members: &[M], target: Option<usize>, op: Op, rules: Rules) -> Finding {
-    let no_order = |yes: bool| if yes { Finding::Safe { stop_first: None } } else { Finding::Unsafe };
+    let no_order =
+        |yes: bool| if yes { Finding::Safe { stop_first: None } } else { Finding::Unsafe };
     if op == Op::Start {
         return no_order(true);
     }
@@ -98,10 +110,16 @@ pub fn find(members: &[M], target: Option<usize>, op: Op, rules: Rules) -> Findi
                 return [true, false]
                     .into_iter()
                     .find(|stop_first| {
-                        let first = if *stop_first { [Act::Stop, Act::Remove] } else { [Act::Remove, Act::Stop] };
+                        let first = if *stop_first {
+                            [Act::Stop, Act::Remove]
+                        } else {
+                            [Act::Remove, Act::Stop]
+                        };
                         goes([first.to_vec(), tail(rejoin)].concat())
                     })
-                    .map_or(Finding::Unsafe, |stop_first| Finding::Safe { stop_first: Some(stop_first) });
+                    .map_or(Finding::Unsafe, |stop_first| Finding::Safe {
+                        stop_first: Some(stop_first),
+                    });
             }
             no_order(goes([vec![Act::Remove], tail(rejoin)].concat()))
         }
@@ -128,16 +146,25 @@ fn disturbed(members: &[M], target: Option<usize>, op: Op) -> bool {
 
 /// Every world: each member that was not seen healthy is down in one half of them.
 fn goes_through(members: &[M], target: Option<usize>, acts: &[Act], rules: Rules) -> bool {
-    let unsure: Vec<usize> = (0..members.len()).filter(|at| !(members[*at].seen && members[*at].named)).collect();
+    let unsure: Vec<usize> =
+        (0..members.len()).filter(|at| !(members[*at].seen && members[*at].named)).collect();
     (0..1_u32 << unsure.len()).all(|world| {
-        let up = |at: &usize| unsure.iter().position(|u| u == at).is_none_or(|bit| world >> bit & 1 == 1);
+        let up = |at: &usize| {
+            unsure.iter().position(|u| u == at).is_none_or(|bit| world >> bit & 1 == 1)
+        };
         let voters = (0..members.len()).filter(|at| members[*at].voter).collect();
         let raft = Raft { voters, running: (0..members.len()).filter(up).collect() };
         runs_in_world(members, raft, target, acts, rules)
     })
 }
 
-fn runs_in_world(members: &[M], mut raft: Raft, target: Option<usize>, acts: &[Act], rules: Rules) -> bool {
+fn runs_in_world(
+    members: &[M],
+    mut raft: Raft,
+    target: Option<usize>,
+    acts: &[Act],
+    rules: Rules,
+) -> bool {
     let newcomer = members.len();
     acts.iter().all(|act| {
         let t = target.unwrap_or(usize::MAX);
@@ -175,7 +202,8 @@ fn runs_in_world(members: &[M], mut raft: Raft, target: Option<usize>, acts: &[A
                 proposed && raft.commits()
             }
             Act::PromoteTarget => {
-                let learner = target.is_some_and(|t| !members[t].voter && members[t].named && members[t].seen);
+                let learner = target
+                    .is_some_and(|t| !members[t].voter && members[t].named && members[t].seen);
                 let proposed = raft.commits();
                 raft.voters.push(t);
                 learner && proposed && raft.commits()

@@ -1,0 +1,213 @@
+//! What a user may write, and what it means.
+
+use ansible_module::{BadArgs, Json, Options, Seconds};
+use etcd_cluster::{
+    MemberId, Target,
+    evidence::{Kubernetes, NodeHealth},
+    gate::Permit,
+    member::Member,
+};
+use kube_cluster::Fence;
+use serde_json::Map;
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
+
+/// Removes a member from an etcd cluster, or waits for one to become a voter.
+///
+/// Run it on a member that stays, or anywhere with certificates: all calls go to members other than the one that is removed.
+///
+/// A voter is removed only when the quorum is proven to survive the whole operation in the worst case. Every member that stays is asked at its own
+/// client URL, twice and five seconds apart: a linearizable read works, it follows the same leader in the same term, its log is not behind, it has no alarm, and it lists the same
+/// members. What could not be seen counts as broken.
+///
+/// Leadership is moved away first; afterwards the member is verified to be gone from the list of every peer, and alarms that it left behind are disarmed.
+///
+/// Adding members is left to the distribution (C(kubeadm join), a k3s server that joins); O(state=voter) waits for that to be complete.
+#[derive(Options, Debug)]
+#[options(
+    required_if = "state=absent:name|id|peer_address",
+    required_if = "state=voter:name|peer_address"
+)]
+pub struct Args {
+    /// What the member shall be.
+    pub state: State,
+    /// Name of the member: the node's name with kubeadm.
+    ///
+    /// Everything that is given about the member must agree with the member list. A member that has not started yet has no name, which contradicts none.
+    pub name: Option<String>,
+    /// Id of the member: hexadecimal, as etcdctl shows it, or decimal. Quote it in YAML.
+    ///
+    /// Digits alone are tried as both, and refused when they fit two members; C(0x) in front makes them hexadecimal.
+    #[option(alias = "member_id")]
+    pub id: Option<String>,
+    /// Peer address of the member: an address, with or without port, or the peer URL.
+    #[option(alias = "peer", alias = "peer_url")]
+    pub peer_address: Option<String>,
+    /// The member's host is proven to be powered off, or its etcd stopped for good.
+    ///
+    /// A member that does not answer is not removed without this: it may be running behind a cut network, and would come back by itself.
+    ///
+    /// A member that answers is not removed with it.
+    #[option(default = "false")]
+    pub target_stopped: bool,
+    /// A fresh member will join in its place, and the gate judges that part of the path too: both the addition and the promotion in the worst case.
+    #[option(default = "false")]
+    pub then_rejoin: bool,
+    /// Allows to go from two voters to one.
+    #[option(default = "false")]
+    pub allow_single_member: bool,
+    /// Names of the Nodes whose kubelet lease is fresh and whose control-plane components are ready. When given, a member without one of them is not proven.
+    pub healthy_nodes: Option<Vec<String>>,
+    /// An earlier sample of the evidence, RV(quorate.controlplane.etcd_info#module:sample), so that the second one need not be waited for.
+    ///
+    /// It counts when it is at least five seconds and at most fifteen minutes old.
+    pub sample: Map<String, Json>,
+    /// Who holds the control plane's lock. When given, the lock is proven to be held right before each change.
+    pub lock_holder: Option<String>,
+    /// Kubeconfig for the lock. Default: C(/etc/kubernetes/admin.conf), else C(/etc/rancher/k3s/k3s.yaml).
+    pub kubeconfig: Option<PathBuf>,
+    /// Client URLs of members. One is enough to find the others; several are needed where one may be down.
+    #[option(alias = "endpoint", default = "https://127.0.0.1:2379")]
+    pub endpoints: Vec<String>,
+    /// Certificate of etcd's authority. Default: kubeadm's C(/etc/kubernetes/pki/etcd/ca.crt), else that of k3s.
+    #[option(alias = "ca_path")]
+    pub ca_cert: Option<PathBuf>,
+    /// Client certificate. Default: kubeadm's C(healthcheck-client.crt) beside the authority, else that of k3s.
+    pub client_cert: Option<PathBuf>,
+    /// Key of the client certificate. Default: beside it.
+    pub client_key: Option<PathBuf>,
+    /// How long the whole may take.
+    #[option(default = "300")]
+    pub timeout: Seconds,
+}
+
+/// What a member can be.
+#[derive(Options, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// It is not listed.
+    Absent,
+    /// It is listed with a vote, and proven healthy. This waits for a join and changes nothing.
+    Voter,
+}
+
+/// The arguments after validation.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// What it shall be.
+    pub state: State,
+    /// Which member.
+    pub target: Target,
+    /// It is proven not to run.
+    pub target_stopped: bool,
+    /// Another comes in its place.
+    pub then_rejoin: bool,
+    /// What the user allows.
+    pub permit: Permit,
+    /// Evidence that only Kubernetes has.
+    pub kubernetes: Option<Kubernetes>,
+    /// An earlier sample.
+    pub sample: Option<Sample>,
+    /// The lock to hold.
+    pub fence: Option<Fence>,
+    /// Where to ask.
+    pub endpoints: Vec<String>,
+    /// Authority, certificate and key.
+    pub files: [Option<PathBuf>; 3],
+    /// For the whole run.
+    pub timeout: Duration,
+}
+
+impl Wanted {
+    /// Finds the member that is meant in a list.
+    ///
+    /// # Errors
+    /// When what is given does not fit one member.
+    pub fn find<'a>(
+        &self,
+        list: &'a [Member],
+    ) -> Result<Option<&'a Member>, etcd_cluster::Mismatch> {
+        self.target.find(list)
+    }
+}
+
+/// Who was proven, and when.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sample {
+    /// By the clock of the host that took it.
+    pub taken: SystemTime,
+    /// The cluster it was taken of.
+    pub cluster_id: MemberId,
+    /// Members with all evidence.
+    pub proven: BTreeSet<MemberId>,
+}
+
+/// Older ones say nothing about today.
+const SAMPLE_AGE: Duration = Duration::from_secs(15 * 60);
+
+/// Validates.
+pub fn wanted(args: Args, started: SystemTime) -> Result<Wanted, BadArgs> {
+    if let Some(id) = &args.id {
+        MemberId::meanings(id).map_err(|bad| BadArgs::new(bad.to_string()))?;
+    }
+    if args.endpoints.is_empty() {
+        return Err(BadArgs::new("endpoints is empty; it names the client URL of a member"));
+    }
+    let wrong = |url: &&String| !url.starts_with("https://") && !url.starts_with("http://");
+    if let Some(url) = args.endpoints.iter().find(wrong) {
+        return Err(BadArgs::new(format!(
+            "endpoint {url:?} is no URL such as https://10.0.0.1:2379"
+        )));
+    }
+    let healthy = NodeHealth { lease_fresh: true, components_ready: true };
+    let kubernetes =
+        args.healthy_nodes.map(|names| names.into_iter().map(|name| (name, healthy)).collect());
+    let blank = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+    Ok(Wanted {
+        state: args.state,
+        target: Target {
+            id: blank(args.id),
+            name: blank(args.name),
+            peer: blank(args.peer_address),
+        },
+        target_stopped: args.target_stopped,
+        then_rejoin: args.then_rejoin,
+        permit: Permit { single_member: args.allow_single_member, downtime: false },
+        kubernetes,
+        sample: sample(&args.sample, started)?,
+        fence: blank(args.lock_holder).map(|holder| Fence::new(args.kubeconfig, holder)),
+        endpoints: args.endpoints,
+        files: [args.ca_cert, args.client_cert, args.client_key],
+        timeout: args.timeout.0,
+    })
+}
+
+/// Reads what `etcd_info` returned. A sample that is too old is none; one that cannot be read is a mistake in the playbook.
+fn sample(map: &Map<String, Json>, started: SystemTime) -> Result<Option<Sample>, BadArgs> {
+    if map.is_empty() {
+        return Ok(None);
+    }
+    let bad = || {
+        BadArgs::new(
+            "sample is not what etcd_info returns as sample: a dict of taken_at, cluster_id and proven",
+        )
+    };
+    let text = |value: &Json| match value {
+        Json::String(text) => Some(text.clone()),
+        Json::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let seconds = map.get("taken_at").and_then(text).and_then(|text| text.parse::<u64>().ok());
+    let cluster = map.get("cluster_id").and_then(text).and_then(|id| id.parse::<MemberId>().ok());
+    let ids = map.get("proven").and_then(Json::as_array).and_then(|ids| {
+        ids.iter().map(|id| id.as_str()?.parse().ok()).collect::<Option<BTreeSet<MemberId>>>()
+    });
+    let (Some(seconds), Some(cluster_id), Some(proven)) = (seconds, cluster, ids) else {
+        return Err(bad());
+    };
+    let taken = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    let recent = started.duration_since(taken).is_ok_and(|age| age <= SAMPLE_AGE);
+    Ok(recent.then_some(Sample { taken, cluster_id, proven }))
+}
