@@ -1,8 +1,8 @@
 //! The calls.
 
 use crate::{
-    Class, Error, Outcome, Size, TaskState, Upid, VmConfig,
-    http::{Access, Http, Reply, encode},
+    Access, Class, Error, Outcome, Size, TaskState, Upid, VmConfig,
+    http::{Http, Reply, encode},
     json::{list, number, scalar, text},
 };
 use serde_json::Value;
@@ -227,15 +227,16 @@ impl Client {
         self.http.change("POST", &format!("{}/status/stop", vm(node, vmid)), &[])
     }
 
-    /// Writes keys of the config, all or none of them, if the config still has this digest. `delete` names keys that go.
+    /// Writes keys of the config, all or none of them; with a digest only if the config still has it. `delete` names keys that go.
     pub fn set_config(
         &self,
         node: &str,
         vmid: u32,
-        digest: &str,
+        digest: Option<&str>,
         keys: &[(&str, &str)],
     ) -> Reply<Option<Upid>> {
-        let form: Vec<_> = keys.iter().copied().chain([("digest", digest)]).collect();
+        let form: Vec<_> =
+            keys.iter().copied().chain(digest.map(|digest| ("digest", digest))).collect();
         self.http.change("POST", &format!("{}/config", vm(node, vmid)), &form)
     }
 

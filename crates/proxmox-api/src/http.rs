@@ -1,11 +1,10 @@
 //! Requests and answers.
 
-use crate::{Error, Upid, json::text, tls, wire::Reason};
+use crate::{Access, Error, Upid, json::text, tls, wire::Reason};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
-    path::PathBuf,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -21,25 +20,6 @@ pub type Reply<T> = Result<T, Error>;
 /// PVE's own proxy gives another node 30 seconds.
 const ANSWER: Duration = Duration::from_secs(35);
 const CONNECT: Duration = Duration::from_secs(10);
-
-/// Where the API is, and as whom it is asked.
-#[derive(Clone)]
-pub struct Access {
-    /// Name or address of any node of the cluster.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// `root@pam`.
-    pub user: String,
-    /// Name of the token, with or without `user!` before it.
-    pub token_id: String,
-    /// The token's secret.
-    pub token_secret: String,
-    /// The authority that signed the API's certificate; the system's where there is none.
-    pub ca: Option<PathBuf>,
-    /// Whether the certificate is verified.
-    pub verify: bool,
-}
 
 /// A connection to one API. Blocking; one call at a time.
 pub struct Http {
@@ -208,5 +188,49 @@ mod tests {
         let client = Http::new(&access).unwrap();
         assert_eq!(format!("{client:?}"), "https://[::1]:8006/api2/json");
         assert_eq!(client.token, "PVEAPIToken=a@pve!t=s3cret");
+    }
+
+    /// Answers one request over plain HTTP with these bytes.
+    fn answered(bytes: &'static str) -> Reply<Value> {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let access = Access {
+            host: "127.0.0.1".into(),
+            port: 1,
+            user: "a@pve".into(),
+            token_id: "t".into(),
+            token_secret: "s".into(),
+            ca: None,
+            verify: false,
+        };
+        let mut http = Http::new(&access).unwrap();
+        http.base = format!("http://{}/api2/json", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            use std::io::{BufRead, BufReader, Write};
+            let (mut stream, _) = listener.accept().unwrap();
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            lines.map_while(Result::ok).take_while(|line| !line.is_empty()).for_each(drop);
+            stream.write_all(bytes.as_bytes()).unwrap();
+        });
+        let answer = http.get("/version", &[]);
+        server.join().unwrap();
+        answer
+    }
+
+    #[test]
+    fn the_reason_phrase_survives_the_transport() {
+        let error = answered("HTTP/1.1 500 got no worker upid - start worker failed\r\nContent-Length: 13\r\n\r\n{\"data\":null}").unwrap_err();
+        assert_eq!(error.to_string(), "GET /version: 500 got no worker upid - start worker failed");
+        assert_eq!(
+            answered("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{\"data\":7}").unwrap(),
+            json!(7)
+        );
+    }
+
+    #[test]
+    fn a_page_of_a_proxy_is_no_answer() {
+        let error = answered("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>").unwrap_err();
+        assert_eq!(error.to_string(), "GET /version: not understood: 6 bytes without data");
+        let error = answered("HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n{").unwrap_err();
+        assert_eq!(error.class(), crate::Class::Unknown);
     }
 }

@@ -9,6 +9,7 @@
 //! The error's text is the HTTP reason phrase: on versions before pve-http-server of 2025-01 it is the only place where PVE says what went wrong, and
 //! no HTTP client keeps it; `wire` does.
 
+mod access;
 mod client;
 mod config;
 mod drive;
@@ -20,10 +21,10 @@ mod tasks;
 mod tls;
 mod wire;
 
+pub use access::{Access, Given};
 pub use client::{Client, GuestRow, Pending, TaskRow, VmStatus, Volume};
 pub use config::{BootOrder, Smbios, VmConfig};
 pub use drive::{Drive, is_drive_key, is_unused_key};
 pub use error::{Class, Error};
-pub use http::Access;
 pub use size::Size;
 pub use tasks::{Outcome, TaskState, Upid};

@@ -4,6 +4,10 @@
 //! `testkit::cases::check::<MyModule>(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases"))`, `testkit::laws::check::<MyModule>(…)` over
 //! generated worlds, and live tests against the real servers of this crate through `testkit::module::Call::new(env!("CARGO_BIN_EXE_…"), …)`.
 
+pub mod apiserver;
 pub mod cases;
+pub mod etcd;
+pub mod haproxy;
 pub mod laws;
 pub mod module;
+pub mod pve;

@@ -29,6 +29,8 @@ async def serve(settings):
     """Serves until it is told to end."""
     pve = QuoratePve(settings)
     await pve.start(*certificate(settings))
+    if pve.control_url:
+        print('control on {}'.format(pve.control_url), flush=True)
     print('listening on {}'.format(pve.url), flush=True)
     done = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

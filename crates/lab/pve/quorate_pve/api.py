@@ -60,12 +60,6 @@ class QuoratePve(Control, ConfigApi, FakePve):
         if self.state_file:
             state.save(self.state_file, self)
 
-    def _build_app(self):
-        app = super()._build_app()
-        if self.controlled:
-            app.router.add_post('/control/{what}', self._control)
-        return app
-
     # -------------------------------------------------------------- requests
 
     async def _answer(self, request, handler, generic, path_node):

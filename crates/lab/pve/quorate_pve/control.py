@@ -1,16 +1,17 @@
-"""Faults that a test injects into a running program, over `POST /control/<what>`."""
+"""Faults that a test injects into a running program, over plain HTTP on a loopback port of its own: `POST /<what>`."""
 
 import asyncio
 import json
 
 from aiohttp import web
-from fakepve import PveError, TaskError
+from fakepve import TaskError
 
 
 class Control:
     """Mixin of FakePve. Nothing of this exists in Proxmox VE."""
 
     def _control_init(self):
+        self.control_runner = self.control_url = None
         # [{'method', 'suffix', 'times'}]: carried out, then the connection breaks.
         self.lost_replies = []
         # [{'method', 'suffix', 'times', 'vmid', 'set'}]: somebody else writes right before the request.
@@ -18,11 +19,28 @@ class Control:
         # type -> {'seconds', 'fail', 'after', 'times'}: what befalls tasks of this type.
         self.task_faults = {}
 
+    async def start(self, certfile, keyfile):
+        """Also listens for faults, where they are wanted."""
+        await super().start(certfile, keyfile)
+        if self.controlled:
+            app = web.Application()
+            app.router.add_post('/{what}', self._control)
+            self.control_runner = web.AppRunner(app)
+            await self.control_runner.setup()
+            await web.TCPSite(self.control_runner, '127.0.0.1', 0).start()
+            self.control_url = 'http://127.0.0.1:{}'.format(self.control_runner.addresses[0][1])
+
+    async def stop(self):
+        """Stops listening."""
+        if self.control_runner:
+            await self.control_runner.cleanup()
+        await super().stop()
+
     async def _control(self, request):
-        call = getattr(self, '_control_' + request.match_info['what'].replace('-', '_'), None)
-        if call is None:
-            raise PveError(501, 'no such control')
-        return web.json_response({'data': await call(json.loads(await request.read() or b'{}'))})
+        call = getattr(self, '_control_' + request.match_info['what'].replace('-', '_'))
+        data = await call(json.loads(await request.read() or b'{}'))
+        self.save()
+        return web.json_response({'data': data})
 
     async def _control_fail(self, given):
         """The next requests are answered by an error: {method, suffix, status, message, times}."""
@@ -60,9 +78,8 @@ class Control:
                                lambda: asyncio.sleep(given['seconds']))
 
     async def _control_requests(self, _given):
-        """What was asked, without its own calls."""
-        return [[method, path, body.decode(errors='replace')] for method, path, body in self.requests
-                if not path.startswith('/control/')]
+        """What was asked."""
+        return [[method, path, body.decode(errors='replace')] for method, path, body in self.requests]
 
     @staticmethod
     def _due(rules, request):

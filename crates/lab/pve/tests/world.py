@@ -87,7 +87,7 @@ class World:
 
     async def control(self, what, **given):
         """Injects a fault."""
-        async with self.client.post(self.pve.url + '/control/' + what, json=given) as reply:
+        async with self.client.post(self.pve.control_url + '/' + what, json=given) as reply:
             return (await reply.json())['data']
 
     async def config(self, **values):
