@@ -14,7 +14,26 @@ use std::{path::Path, time::Duration};
 
 const SYSTEM: &str = "/api/v1/namespaces/kube-system";
 const ANSWER: Duration = Duration::from_secs(15);
-const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+
+/// How an answer is asked for. An apiserver refuses the form of an object for a list, and the other way round.
+#[derive(Clone, Copy)]
+enum Form {
+    Whole,
+    Metadata,
+    MetadataList,
+}
+
+impl Form {
+    fn accept(self) -> &'static str {
+        match self {
+            Self::Whole => "application/json",
+            Self::Metadata => "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+            Self::MetadataList => {
+                "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+            }
+        }
+    }
+}
 
 /// The label that names the node a token was made for.
 pub(crate) const FOR_NODE: &str = "quorate.controlplane/join";
@@ -43,27 +62,29 @@ impl Api {
     pub(crate) async fn config_map(&self, namespace: &str, name: &str) -> Result<Option<Value>> {
         let path = format!("/api/v1/namespaces/{namespace}/configmaps/{name}");
         Ok(self
-            .call(Method::GET, &path, None, false)
+            .call(Method::GET, &path, None, Form::Whole)
             .await?
             .map(|map| map.get("data").cloned().unwrap_or_default()))
     }
 
     /// The apiserver's version, as `v1.36.3`.
     pub(crate) async fn version(&self) -> Result<String> {
-        let version = self.call(Method::GET, "/version", None, false).await?;
+        let version = self.call(Method::GET, "/version", None, Form::Whole).await?;
         let read = version.as_ref().and_then(|version| version.get("gitVersion")?.as_str());
         read.map(str::to_owned).context("GET /version: no gitVersion in the answer")
     }
 
     /// Everything of a bootstrap token.
     pub(crate) async fn token(&self, id: &str) -> Result<Option<Value>> {
-        self.call(Method::GET, &format!("{SYSTEM}/secrets/bootstrap-token-{id}"), None, false).await
+        self.call(Method::GET, &format!("{SYSTEM}/secrets/bootstrap-token-{id}"), None, Form::Whole)
+            .await
     }
 
     /// `metadata` of a Secret in kube-system, and nothing else of it.
     pub(crate) async fn secret_metadata(&self, name: &str) -> Result<Option<Value>> {
-        let secret =
-            self.call(Method::GET, &format!("{SYSTEM}/secrets/{name}"), None, true).await?;
+        let secret = self
+            .call(Method::GET, &format!("{SYSTEM}/secrets/{name}"), None, Form::Metadata)
+            .await?;
         Ok(secret.and_then(|secret| secret.get("metadata").cloned()))
     }
 
@@ -71,7 +92,8 @@ impl Api {
     pub(crate) async fn tokens_for(&self, node: &str) -> Result<Vec<String>> {
         let path =
             format!("{SYSTEM}/secrets?labelSelector={}%3D{node}", FOR_NODE.replace('/', "%2F"));
-        let list = self.call(Method::GET, &path, None, true).await?.unwrap_or_default();
+        let list =
+            self.call(Method::GET, &path, None, Form::MetadataList).await?.unwrap_or_default();
         let items = list.get("items").and_then(Value::as_array).into_iter().flatten();
         let names = items.filter_map(|item| {
             item.pointer("/metadata/name")?.as_str()?.strip_prefix("bootstrap-token-")
@@ -82,8 +104,9 @@ impl Api {
     /// Creates a Secret, or merges into the one that is there.
     pub(crate) async fn put_secret(&self, name: &str, secret: &Value) -> Result<()> {
         let path = format!("{SYSTEM}/secrets/{name}");
-        if self.call(Method::PATCH, &path, Some(secret), true).await?.is_none() {
-            self.call(Method::POST, &format!("{SYSTEM}/secrets"), Some(secret), true).await?;
+        if self.call(Method::PATCH, &path, Some(secret), Form::Metadata).await?.is_none() {
+            self.call(Method::POST, &format!("{SYSTEM}/secrets"), Some(secret), Form::Metadata)
+                .await?;
         }
         Ok(())
     }
@@ -92,14 +115,16 @@ impl Api {
     pub(crate) async fn annotate_secret(&self, name: &str, annotations: &Value) -> Result<()> {
         let part = json!({"metadata": {"annotations": annotations}});
         let found = self
-            .call(Method::PATCH, &format!("{SYSTEM}/secrets/{name}"), Some(&part), true)
+            .call(Method::PATCH, &format!("{SYSTEM}/secrets/{name}"), Some(&part), Form::Metadata)
             .await?;
         found.map(drop).with_context(|| format!("annotate Secret kube-system/{name}: it is gone"))
     }
 
     /// Deletes a Secret; one that is gone is no error.
     pub(crate) async fn delete_secret(&self, name: &str) -> Result<()> {
-        self.call(Method::DELETE, &format!("{SYSTEM}/secrets/{name}"), None, true).await.map(drop)
+        self.call(Method::DELETE, &format!("{SYSTEM}/secrets/{name}"), None, Form::Metadata)
+            .await
+            .map(drop)
     }
 
     /// One call; none when there is no such object.
@@ -108,7 +133,7 @@ impl Api {
         method: Method,
         path: &str,
         body: Option<&Value>,
-        metadata: bool,
+        form: Form,
     ) -> Result<Option<Value>> {
         let call = format!("{method} {}", path.split('?').next().unwrap_or(path));
         let kind = if method == Method::PATCH {
@@ -117,8 +142,7 @@ impl Api {
             "application/json"
         };
         let request = Request::builder().method(method).uri(path).header("content-type", kind);
-        let request =
-            request.header("accept", if metadata { METADATA } else { "application/json" });
+        let request = request.header("accept", form.accept());
         let bytes = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
         let request = request.body(Body::from(bytes)).with_context(|| call.clone())?;
         let answer = async {

@@ -35,11 +35,11 @@ pub struct Args {
     #[option(default = "https://127.0.0.1:2379")]
     pub endpoints: Vec<String>,
     /// Authority of the members' certificates. Default: as kubeadm lays it down.
-    pub ca_cert: Option<String>,
+    pub ca_cert: Option<PathBuf>,
     /// Client certificate for etcd. Default: as kubeadm lays it down.
-    pub client_cert: Option<String>,
+    pub client_cert: Option<PathBuf>,
     /// Its key. Default: as kubeadm lays it down.
-    pub client_key: Option<String>,
+    pub client_key: Option<PathBuf>,
     /// Kubeconfig of an administrator; its current context counts, for kubeadm takes no other. Default: kubeadm's.
     pub kubeconfig: Option<PathBuf>,
     /// Who this run is in the control plane's lock. Given, the lock is proven to be this run's own before each change.
@@ -70,7 +70,7 @@ pub struct Wanted {
     /// See [`Args`].
     pub endpoints: Vec<String>,
     /// CA, certificate and key as given.
-    pub files: [Option<String>; 3],
+    pub files: [Option<PathBuf>; 3],
     /// See [`Args`].
     pub kubeconfig: Option<PathBuf>,
     /// See [`Args`].
