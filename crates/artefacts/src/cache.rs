@@ -110,7 +110,7 @@ pub(crate) fn lock(path: &Path, title: &str) -> anyhow::Result<File> {
     match file.try_lock() {
         Ok(()) => return Ok(file),
         Err(TryLockError::WouldBlock) => {
-            say(&format!("waiting for another process that makes {title}"))
+            say(&format!("waiting for another process that makes {title}"));
         }
         Err(TryLockError::Error(error)) => {
             return Err(error).with_context(|| format!("cannot lock {}", path.display()));

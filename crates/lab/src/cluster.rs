@@ -60,7 +60,7 @@ fn random_hex(bytes: usize) -> anyhow::Result<String> {
     std::fs::File::open("/dev/urandom")
         .and_then(|mut file| file.read_exact(&mut buffer))
         .context("cannot read /dev/urandom")?;
-    Ok(buffer.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(buffer.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat())
 }
 
 fn endpoint() -> String {
@@ -79,9 +79,8 @@ fn node_registration(host: Host) -> String {
 }
 
 fn init_config(host: Host, secrets: &Secrets) -> String {
-    let sans: String = plan::hosts()
-        .map(|host| format!("    - {}\n    - {}\n", host.name, host.address()))
-        .collect();
+    let sans = plan::hosts().map(|host| format!("    - {}\n    - {}\n", host.name, host.address()));
+    let sans = sans.collect::<Vec<_>>().concat();
     format!(
         "apiVersion: kubeadm.k8s.io/v1beta4
 kind: InitConfiguration

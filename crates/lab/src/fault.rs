@@ -152,12 +152,11 @@ fn parse_chunks(said: &str) -> Vec<Chunk> {
             logical = number(5);
         } else if line.starts_with("length ") {
             length = number(1);
-        } else if line.starts_with("stripe 0 ") {
-            if let (Some(logical), Some(length), Some(physical)) =
+        } else if line.starts_with("stripe 0 ")
+            && let (Some(logical), Some(length), Some(physical)) =
                 (logical.take(), length.take(), number(5))
-            {
-                found.push(Chunk { logical, length, physical });
-            }
+        {
+            found.push(Chunk { logical, length, physical });
         }
     }
     found
@@ -270,11 +269,11 @@ db: 2 extents found
         );
         let disk = [Extent { at: 0, beneath: 13_631_488 + 8192, length: 16384 }];
         assert_eq!(
-            places(&[4096..12288], &disk, &chunks).unwrap(),
+            places(std::slice::from_ref(&(4096..12288)), &disk, &chunks).unwrap(),
             [30_408_704 + 12288, 30_408_704 + 16384]
         );
         assert_eq!(
-            places(&[16384..20480], &disk, &chunks).unwrap_err().to_string(),
+            places(std::slice::from_ref(&(16384..20480)), &disk, &chunks).unwrap_err().to_string(),
             "block 16384 of the disk has no place"
         );
     }

@@ -28,7 +28,8 @@ pub fn yaml(pve_secret: &str) -> String {
     pve_storage: {storage}
     pve_image: {import}:import/{image}
     control_plane_endpoint: {lb}:{api}
-    kubeadm_ignore_preflight_errors: [{ignored}]
+    kubeadm_join_options:
+      ignore_preflight_errors: [{ignored}]
     haproxy_sockets:
       - /run/haproxy/admin.sock
     haproxy_backend: kube-apiserver

@@ -137,7 +137,7 @@ fn pass(mut command: Command) -> anyhow::Result<ExitCode> {
         bail!("the lab is down; bring it up first: cargo xtask lab up");
     }
     let error = command.stdin(Stdio::inherit()).exec();
-    Err(error).with_context(|| format!("cannot start {:?}", command.get_program()))
+    Err(error).with_context(|| format!("cannot start {}", command.get_program().display()))
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

@@ -61,16 +61,18 @@ fn identity(host: Host) -> String {
 }
 
 fn hosts_file() -> String {
-    let lines: String =
+    let lines: Vec<String> =
         plan::hosts().map(|host| format!("{} {}\n", host.address(), host.name)).collect();
+    let lines = lines.concat();
     format!("127.0.0.1 localhost\n::1 localhost\n{lines}{} pve\n", plan::PVE_ADDRESS)
 }
 
 fn ssh_config() -> String {
     let run = paths::RUN;
-    let hosts: String = plan::hosts()
+    let hosts: Vec<String> = plan::hosts()
         .map(|host| format!("Host {0} {1}\n  HostName {1}\n", host.name, host.address()))
         .collect();
+    let hosts = hosts.concat();
     format!(
         "{hosts}Host *\n  User root\n  IdentityFile {run}/id_ed25519\n  IdentitiesOnly yes\n  \
          UserKnownHostsFile {run}/known_hosts\n  GlobalKnownHostsFile /dev/null\n  StrictHostKeyChecking yes\n  \

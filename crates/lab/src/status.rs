@@ -18,13 +18,8 @@ pub fn table() -> String {
     rows.extend(plan::hosts().map(|host| row(host, nodes.as_ref(), &stat)));
     let power = if pve::is_up() { "on" } else { "off" };
     rows.push(["pve", plan::PVE_ADDRESS, power, connection("pve"), "", "", ""].map(str::to_owned));
-    let mut text = layout(&rows);
-    text.push_str(&format!(
-        "\nstorage takes {}; files in {}\n",
-        storage::used().unwrap_or_else(|| "nothing".to_owned()),
-        paths::RUN
-    ));
-    text
+    let used = storage::used().unwrap_or_else(|| "nothing".to_owned());
+    format!("{}\nstorage takes {used}; files in {}\n", layout(&rows), paths::RUN)
 }
 
 fn row(host: Host, nodes: Option<&Value>, stat: &str) -> [String; 7] {

@@ -1,6 +1,6 @@
 //! Bringing the lab up and down.
 
-use crate::command::{command, make_dir, remove_tree, require_root, require_tools, run, write};
+use crate::command::{make_dir, remove_tree, require_root, require_tools, write};
 use crate::plan::{
     self, CONTROL_PLANES, DISK_BYTES, Host, IMPORT_IMAGE, IMPORT_STORAGE, LOAD_BALANCER,
 };
@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 /// kubeadm's certificates last a year; a cached cluster is given up well before.
-const CLUSTER_AGE: Duration = Duration::from_secs(250 * 86_400);
+const CLUSTER_AGE: Duration = Duration::from_hours(250 * 24);
 /// How long the whole cluster may take from the boot.
-const WHOLE: Duration = Duration::from_secs(180);
+const WHOLE: Duration = Duration::from_mins(3);
 
 /// Boots the whole lab and returns when the cluster is whole.
 ///
@@ -46,9 +46,12 @@ pub fn up(fresh: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns the Python environment of the PVE program, which has Ansible too.
+/// Returns the Python environment of the PVE program.
 pub fn python() -> anyhow::Result<PathBuf> {
-    artefacts::python_env("lab", &Path::new(env!("CARGO_MANIFEST_DIR")).join("requirements.txt"))
+    artefacts::python_env(
+        "pve",
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("pve/requirements.txt"),
+    )
 }
 
 /// What boots a host: its disk, and whether it is on at all.
@@ -203,19 +206,17 @@ fn clean() -> anyhow::Result<()> {
     } else {
         bail!("something is still mounted below {}", paths::RUN);
     }
-    leave_nspawn_clean()
+    leave_nspawn_clean();
+    Ok(())
 }
 
 /// systemd-nspawn leaves empty directories behind when it is killed.
-fn leave_nspawn_clean() -> anyhow::Result<()> {
-    for name in ["/run/systemd/nspawn/propagate", "/run/systemd/nspawn"] {
-        let dir = Path::new(name);
-        if storage::is_mounted(dir) {
-            run(&mut command("umount", [dir]))?;
-        }
-        let _ = fs::remove_dir(dir);
-    }
-    Ok(())
+fn leave_nspawn_clean() {
+    let top = Path::new("/run/systemd/nspawn");
+    let propagate = top.join("propagate");
+    let of_hosts = plan::hosts().map(|host| propagate.join(host.name));
+    // Only empty ones go: other containers of this machine have theirs here too.
+    of_hosts.chain([propagate.clone(), top.to_owned()]).for_each(|dir| drop(fs::remove_dir(dir)));
 }
 
 /// One `up`, `down` or checkpoint at a time, on this machine.

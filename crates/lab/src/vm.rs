@@ -3,7 +3,7 @@
 //! A host is systemd-nspawn on the loop-mounted disk. The mount lies in a mount namespace of the host's own and
 //! goes, with its loop device, when its last process ends; so a host that was killed in any way leaves nothing.
 
-use crate::command::{command, make_dir, remove_tree, run, tail, write};
+use crate::command::{command, make_dir, run, tail, write};
 use crate::plan::{BRIDGE, Host, NAMESPACE};
 use crate::{cgroup, network, paths, storage};
 use anyhow::{Context, bail};
@@ -99,7 +99,7 @@ pub fn hypervise(host: Host, disk: &Path) -> anyhow::Result<()> {
 
 /// Extends the file system over the whole disk, as cloud images do at their first boot.
 ///
-/// Before the mount, because the kernel lets only CAP_SYS_RESOURCE do it afterwards.
+/// Before the mount, because the kernel lets only `CAP_SYS_RESOURCE` do it afterwards.
 fn grow(disk: &Path) -> anyhow::Result<()> {
     let name = || format!("cannot read {}", disk.display());
     let file = File::open(disk).with_context(name)?;
@@ -206,7 +206,6 @@ pub fn all_off() -> anyhow::Result<()> {
     }
     for name in cgroup::hosts()? {
         cgroup::kill_all(&name)?;
-        remove_tree(&Path::new("/run/systemd/nspawn/propagate").join(name))?;
     }
     Ok(())
 }
