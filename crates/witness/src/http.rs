@@ -152,7 +152,8 @@ pub struct Server {
     host: String,
     port: u16,
     name: ServerName<'static>,
-    config: Arc<ClientConfig>,
+    one: Arc<ClientConfig>,
+    two: Arc<ClientConfig>,
 }
 
 impl Server {
@@ -170,13 +171,18 @@ impl Server {
         tls.resumption = Resumption::disabled();
         let url = url.map_or_else(|| config.cluster_url.to_string(), str::to_string);
         let (host, port, name) = address(&url)?;
-        Ok(Self { host, port, name, config: Arc::new(tls) })
+        let agreeing_on = |protocol: &[u8]| {
+            let mut tls = tls.clone();
+            tls.alpn_protocols = vec![protocol.to_vec()];
+            Arc::new(tls)
+        };
+        Ok(Self { host, port, name, one: agreeing_on(b"http/1.1"), two: agreeing_on(b"h2") })
     }
 
     /// Gives the same identity at another address.
     pub fn at(&self, url: &str) -> anyhow::Result<Self> {
         let (host, port, name) = address(url)?;
-        Ok(Self { host, port, name, config: Arc::clone(&self.config) })
+        Ok(Self { host, port, name, ..self.clone() })
     }
 
     /// Gives `host:port`.
@@ -211,12 +217,11 @@ impl Server {
             .await
             .map_err(|error| Fault::Unreached(error.to_string()))?;
         stream.set_nodelay(true).map_err(|error| Fault::Unreached(error.to_string()))?;
-        let mut config = (*self.config).clone();
-        config.alpn_protocols = vec![match protocol {
-            Protocol::One => b"http/1.1".to_vec(),
-            Protocol::Two => b"h2".to_vec(),
-        }];
-        let stream = TlsConnector::from(Arc::new(config))
+        let config = match protocol {
+            Protocol::One => &self.one,
+            Protocol::Two => &self.two,
+        };
+        let stream = TlsConnector::from(Arc::clone(config))
             .connect(self.name.clone(), stream)
             .await
             .map_err(|error| during_handshake(&error))?;

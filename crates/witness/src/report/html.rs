@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::facts::{Facts, Step};
 use super::picture::{self, escape};
 use super::table::{client, count, duration, seconds, versions};
-use super::value::{Report, Tally};
+use super::value::{Check, Report, Tally};
 use crate::event::Event;
 
 const STYLE: &str = include_str!("report.css");
@@ -16,7 +16,13 @@ pub fn page(report: &Report, events: &[Event], steps: &[Step], facts: &Facts) ->
     let mut body = String::new();
     head(&mut body, report, &title);
     tiles(&mut body, report);
-    let _ = writeln!(body, "<figure>\n{}{LEGEND}</figure>", picture::svg(events, steps, facts));
+    let _ = writeln!(
+        body,
+        "<figure>\n{}{}</figure>",
+        picture::svg(events, steps, facts),
+        legend(facts)
+    );
+    checks(&mut body, report);
     requests(&mut body, report);
     failures(&mut body, report, facts);
     refusals(&mut body, report);
@@ -51,20 +57,47 @@ fn head(body: &mut String, report: &Report, title: &str) {
     );
     let _ = writeln!(
         body,
-        "<p class=\"lead\">The cluster was in use meanwhile: {} requests, {}; {} acknowledged writes, {}; {} watch events, {}.</p>",
+        "<p class=\"lead\">The cluster was in use meanwhile: {} requests, {}; {} acknowledged writes, {}; \
+         {} watch events, {}.{}</p>",
         count(report.api.all.requests),
         none(report.api.all.failed, "failed"),
         count(report.writes.acked),
         none(report.writes.lost, "lost"),
         count(report.watch.events),
         none(report.watch.missed, "missed"),
+        apart(report),
     );
-    let _ = writeln!(
-        body,
-        "<p class=\"muted\">{}</p>\n<ul class=\"checks\">",
-        escape(&versions(report))
-    );
-    for check in &report.verdict.checks {
+    let _ = writeln!(body, "<p class=\"muted\">{}</p>", escape(&versions(report)));
+    if !report.verdict.ok {
+        body.push_str("<div class=\"wrong\">\n");
+        list(body, report.verdict.checks.iter().filter(|check| !check.ok));
+        body.push_str("</div>\n");
+    }
+    body.push_str("</header>\n");
+}
+
+/// Says what the fault itself cost, before anything could be done about it.
+fn apart(report: &Report) -> String {
+    let window = &report.fault_window;
+    if window.all.requests == 0 {
+        return String::new();
+    }
+    format!(
+        " Counted apart: {} of {} requests failed in the {} from the fault until HAProxy had noticed it.",
+        count(window.all.failed),
+        count(window.all.requests),
+        seconds(window.seconds)
+    )
+}
+
+fn checks(body: &mut String, report: &Report) {
+    body.push_str("<h2>What had to hold</h2>\n");
+    list(body, report.verdict.checks.iter());
+}
+
+fn list<'a>(body: &mut String, checks: impl Iterator<Item = &'a Check>) {
+    body.push_str("<ul class=\"checks\">\n");
+    for check in checks {
         let (class, mark) = if check.ok { ("good", "✓") } else { ("bad", "✗") };
         let _ = writeln!(
             body,
@@ -73,7 +106,7 @@ fn head(body: &mut String, report: &Report, title: &str) {
             escape(&check.found)
         );
     }
-    body.push_str("</ul>\n</header>\n");
+    body.push_str("</ul>\n");
 }
 
 fn none(number: usize, what: &str) -> String {
@@ -117,7 +150,11 @@ fn tiles(body: &mut String, report: &Report) {
         &format!("of {} acknowledged writes lost", count(report.writes.acked)),
     );
     let missed = report.watch.missed;
-    tile(missed == 0, &count(missed), "watch events missed");
+    tile(
+        missed == 0,
+        &count(missed),
+        &format!("of {} watch events missed", count(report.writes.acked)),
+    );
     if report.fault_window.all.requests > 0 {
         let window = &report.fault_window;
         let text = format!(
@@ -133,13 +170,31 @@ fn tiles(body: &mut String, report: &Report) {
 }
 
 /// Explains the colours; every one of them also has a word in the picture.
-const LEGEND: &str = "<figcaption>\
-<span><i class=\"leader\"></i>etcd leader</span><span><i class=\"voter\"></i>voter</span><span><i class=\"learner\"></i>learner, or drained</span>\
-<span><i class=\"silent\"></i>no answer, DOWN, failed request</span><span><i class=\"absent\"></i>removed from the cluster</span>\
-<span><i class=\"up\"></i>UP: gets requests</span><span><i class=\"maint\"></i>maintenance</span>\
-<span><i class=\"retried\"></i>tried again, or connected again</span>\
-<span><i class=\"step-changed\"></i>step that changed something</span><span><i class=\"step\"></i>step that looked or waited</span>\
-<span>Red ground: from the fault to HAProxy's verdict. Times count from the fault.</span></figcaption>\n";
+fn legend(facts: &Facts) -> String {
+    let zero = if facts.fault_at.is_some() {
+        "0 s is the fault; the red ground lasts until HAProxy took the node out."
+    } else {
+        "0 s is the start of the playbook."
+    };
+    let entries = [
+        ("leader", "etcd leader"),
+        ("voter", "voter"),
+        ("learner", "learner, or drained"),
+        ("silent", "no answer, DOWN, failed request"),
+        ("absent", "removed from the cluster"),
+        ("up", "UP: gets requests"),
+        ("maint", "maintenance"),
+        ("retried", "tried again, or connected again"),
+        ("step-changed", "step that changed something"),
+        ("step", "step that looked or waited"),
+    ];
+    let mut caption = String::from("<figcaption>");
+    for (class, text) in entries {
+        let _ = write!(caption, "<span><i class=\"{class}\"></i>{text}</span>");
+    }
+    let _ = writeln!(caption, "<span>{zero}</span></figcaption>");
+    caption
+}
 
 fn row(body: &mut String, title: &str, tally: &Tally) {
     let bad = if tally.failed > 0 { " class=\"bad\"" } else { "" };

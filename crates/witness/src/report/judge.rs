@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::facts::Facts;
+use super::table::count;
 use super::tally::{self, Window, rounded};
 use super::value::{Api, Check, Report, Verdict, Watch, Watched, Writes};
 use crate::event::{Event, Member};
@@ -81,7 +82,7 @@ fn checks(
         check(
             api.all.failed == 0 && api.all.requests > 0,
             "no request failed outside the fault window",
-            format!("{} of {} failed", api.all.failed, api.all.requests),
+            format!("{} of {} failed", count(api.all.failed), count(api.all.requests)),
         ),
         every_write_is_there(writes),
         check(
@@ -170,7 +171,11 @@ fn every_mistake_is_refused(facts: &Facts) -> Check {
 fn was_watched(events: &[Event], facts: &Facts, watched: &Watched) -> Check {
     let needed = "the clients were at work all the time";
     let Some(span) = tally::span(events) else {
-        return check(false, needed, "they did not start and end by themselves".into());
+        return check(
+            false,
+            needed,
+            "the events have no start or no end: they were ended from outside".into(),
+        );
     };
     let begun = facts.fault_at.unwrap_or(facts.replace_started).min(facts.replace_started);
     let found = if span.from > begun {

@@ -155,6 +155,7 @@ fn a_drained_server_costs_nothing(plane: &mut ControlPlane) {
     let lines: Vec<Event> = read_lines(&events).unwrap();
     let (held, text, json) = report(plane, &events, &facts(plane, &lines, started, ended));
     assert!(held, "{text}");
+    assert_eq!(json["api"]["failed"], 0, "{text}");
     assert!(json["writes"]["acked"].as_u64().unwrap() > 5, "{json:#}");
     assert_eq!(json["writes"]["etcd_members_read"], 3, "{json:#}");
     let states: Vec<&str> = lines

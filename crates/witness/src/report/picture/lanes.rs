@@ -31,10 +31,14 @@ pub fn draw(canvas: &mut Canvas, scale: Scale, events: &[Event]) {
     }
     canvas.heading("Members");
     for name in names {
-        let y = canvas.y;
-        canvas.text("name", 0.0, y + 23.0, name);
-        stripe(canvas, scale, "etcd", &spans(scale.to, etcd(events, name)));
-        stripe(canvas, scale, "HAProxy", &spans(scale.to, haproxy(events, name)));
+        let top = canvas.y;
+        for (of, changes) in [("etcd", etcd(events, name)), ("HAProxy", haproxy(events, name))] {
+            if !changes.is_empty() {
+                stripe(canvas, scale, of, &spans(scale.to, changes));
+            }
+        }
+        let middle = f64::midpoint(top, canvas.y);
+        canvas.text("name", 0.0, middle + 4.0, name);
         canvas.y += 8.0;
     }
 }

@@ -17,7 +17,7 @@ const WIDTH: f64 = 1160.0;
 /// Where the axis begins: names stand left of it.
 const LEFT: f64 = 196.0;
 /// Where the axis ends.
-const RIGHT: f64 = 1140.0;
+const RIGHT: f64 = 1124.0;
 
 /// From time to place.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +111,7 @@ pub fn svg(events: &[Event], steps: &[Step], facts: &Facts) -> String {
     phases(&mut canvas, scale, facts, window);
     let top = canvas.y;
     lanes::draw(&mut canvas, scale, events);
-    requests::draw(&mut canvas, scale, events);
+    requests::draw(&mut canvas, scale, events, window);
     steps::draw(&mut canvas, scale, steps, facts);
     canvas.y += 6.0;
     let bottom = canvas.y;
@@ -152,46 +152,45 @@ fn scale(events: &[Event], facts: &Facts) -> Scale {
 /// Draws what happened, from the fault to the second run.
 fn phases(canvas: &mut Canvas, scale: Scale, facts: &Facts, window: Option<Window>) {
     let (top, height) = (18.0, 20.0);
-    let bar = |canvas: &mut Canvas, class: &str, from: f64, to: f64, text: &str| {
-        let (left, right) = (scale.x(from), scale.x(to));
-        canvas.rect(class, (left, right), (top, height), text);
-        if fits(text, left, right) {
+    // The longest wording that fits stands in the bar; all of it shows when pointed at.
+    let bar = |canvas: &mut Canvas, class: &str, span: (f64, f64), wordings: &[String]| {
+        let (left, right) = (scale.x(span.0), scale.x(span.1));
+        canvas.rect(
+            class,
+            (left, right),
+            (top, height),
+            wordings.first().map_or("", String::as_str),
+        );
+        if let Some(text) = wordings.iter().find(|text| fits(text, left, right)) {
             canvas.text("on-bar", f64::midpoint(left, right), top + 14.0, text);
         }
     };
     if let Some(window) = window {
-        let text = format!("fault, {}", seconds(window.to - window.from));
-        bar(canvas, "phase-fault", window.from, window.to, &text);
+        let fault = facts.fault.as_deref().unwrap_or("fault");
         // The bar is short where the load balancer is quick, and its beginning is what the reader looks for.
-        if !fits(&text, scale.x(window.from), scale.x(window.to)) {
-            canvas.text(
-                "small-end",
-                scale.x(window.from) - 5.0,
-                top + 14.0,
-                facts.fault.as_deref().unwrap_or("fault"),
-            );
-        }
+        canvas.text("small-end", scale.x(window.from) - 5.0, top + 14.0, fault);
+        let took = seconds(window.to - window.from);
+        bar(canvas, "phase-fault", (window.from, window.to), &[format!("fault, {took}"), took]);
     }
-    let text = format!(
-        "replacement of {}, {}",
-        facts.target,
-        seconds(facts.replace_ended - facts.replace_started)
-    );
-    bar(canvas, "phase-work", facts.replace_started, facts.replace_ended, &text);
+    let took = seconds(facts.replace_ended - facts.replace_started);
+    let wordings = [format!("replacement of {}, {took}", facts.target), took];
+    bar(canvas, "phase-work", (facts.replace_started, facts.replace_ended), &wordings);
     if let Some(run) = &facts.second_run {
-        let text = format!("same command again: {} changes", run.changed);
-        bar(canvas, "phase-again", run.at, run.at + run.seconds, &text);
+        let changes = format!("{} changes", run.changed);
+        let wordings =
+            [format!("same command again: {changes}"), format!("again: {changes}"), changes];
+        bar(canvas, "phase-again", (run.at, run.at + run.seconds), &wordings);
     }
     canvas.y = top + height + 4.0;
     for refusal in &facts.refusals {
         let x = scale.x(refusal.at);
-        canvas.line("mark", (x, top + height), (x, top + height + 12.0));
+        canvas.line("mark", (x, top + height), (x, canvas.y + 8.0));
         let verb = if refusal.refused { "refused" } else { "NOT REFUSED" };
         let text = format!("{verb}: {} ({})", refusal.what, refusal.code);
         let (class, place) =
             if x + wide(&text) > RIGHT { ("small-end", x - 5.0) } else { ("small", x + 5.0) };
-        canvas.text(class, place, top + height + 13.0, &text);
-        canvas.y = top + height + 18.0;
+        canvas.text(class, place, canvas.y + 9.0, &text);
+        canvas.y += 14.0;
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Canvas, LEFT, RIGHT, Scale};
 use crate::event::{Client, Event};
 use crate::report::table::{count, duration};
-use crate::report::tally::{self, Request};
+use crate::report::tally::{self, Request, Window};
 
 /// The height of one client's lane.
 const LANE: f64 = 46.0;
@@ -23,44 +23,50 @@ struct Column {
 }
 
 /// Draws a lane per client and one for the watch.
-pub fn draw(canvas: &mut Canvas, scale: Scale, events: &[Event]) {
+pub fn draw(canvas: &mut Canvas, scale: Scale, events: &[Event], window: Option<Window>) {
     let requests = tally::requests(events);
     canvas.heading("Requests through the load balancer: the longest of each moment");
-    for (client, title, more) in [
-        (Client::Get, "GET", "a new connection each"),
-        (Client::Http2, "GET", "one HTTP/2 connection"),
-        (Client::Write, "create", "a new connection each"),
+    for (client, title) in [
+        (Client::Get, "GET, new connection each"),
+        (Client::Http2, "GET, one HTTP/2 connection"),
+        (Client::Write, "create, new connection each"),
     ] {
-        lane(canvas, scale, &requests, client, (title, more));
+        let own: Vec<&Request> =
+            requests.iter().filter(|request| request.client == client).collect();
+        titles(canvas, title, &own, window);
+        lane(canvas, scale, &own);
     }
     watch(canvas, scale, events);
 }
 
-fn lane(
-    canvas: &mut Canvas,
-    scale: Scale,
-    requests: &[Request],
-    client: Client,
-    titles: (&str, &str),
-) {
+/// Writes the lane's name and numbers; failures in the fault window are told apart.
+fn titles(canvas: &mut Canvas, title: &str, requests: &[&Request], window: Option<Window>) {
     let top = canvas.y;
-    let columns = columns(scale, requests.iter().filter(|request| request.client == client));
-    let all = columns.iter().map(|column| column.requests).sum();
-    let failed: usize = columns.iter().map(|column| column.failed).sum();
-    canvas.text("name-small", 0.0, top + 13.0, &format!("{}, {}", titles.0, titles.1));
-    canvas.text("small", 0.0, top + 27.0, &format!("{} requests", count(all)));
-    canvas.text(
-        if failed > 0 { "bad" } else { "small" },
-        0.0,
-        top + 41.0,
-        &format!("{} failed", count(failed)),
-    );
-    for (ms, text) in [(10.0, "10 ms"), (100.0, ""), (1000.0, "1 s")] {
+    let inside = |request: &Request| window.is_some_and(|window| window.touches(request));
+    let failed = requests.iter().filter(|request| !request.ok);
+    let (excused, failed): (Vec<&Request>, Vec<&Request>) =
+        failed.partition(|request| inside(request));
+    canvas.text("name-small", 0.0, top + 13.0, title);
+    let (class, word) = match failed.len() {
+        0 => ("small", "none failed".to_string()),
+        number => ("bad", format!("{} failed", count(number))),
+    };
+    canvas.text(class, 0.0, top + 27.0, &format!("{} requests, {word}", count(requests.len())));
+    if !excused.is_empty() {
+        let text = format!("({} failed in the fault window)", count(excused.len()));
+        canvas.text("small", 0.0, top + 41.0, &text);
+    }
+}
+
+fn lane(canvas: &mut Canvas, scale: Scale, requests: &[&Request]) {
+    let top = canvas.y;
+    for (ms, text) in [(10.0, "10 ms"), (100.0, "100 ms"), (1000.0, "1 s")] {
         let y = top + LANE - height(ms);
         canvas.line("level", (LEFT, y), (RIGHT, y));
-        canvas.text("tiny-end", LEFT - 4.0, y + 3.0, text);
+        canvas.text("tiny", RIGHT + 3.0, y + 3.0, text);
     }
     canvas.line("base", (LEFT, top + LANE), (RIGHT, top + LANE));
+    let columns = columns(scale, requests);
     for (index, column) in columns.iter().enumerate().filter(|(_, column)| column.requests > 0) {
         #[expect(clippy::cast_precision_loss, reason = "there are some hundred columns")]
         let left = LEFT + index as f64 * COLUMN;
@@ -131,7 +137,7 @@ fn height(ms: f64) -> f64 {
     (share.min(1.0) * LANE).max(1.0)
 }
 
-fn columns<'a>(scale: Scale, requests: impl Iterator<Item = &'a Request<'a>>) -> Vec<Column> {
+fn columns(scale: Scale, requests: &[&Request]) -> Vec<Column> {
     let mut columns: Vec<Column> = Vec::new();
     for request in requests {
         #[expect(
@@ -163,7 +169,8 @@ mod tests {
             |at, ms, ok| Request { at, ms, client: Client::Get, ok, retried: false, error: "" };
         let requests =
             [request(0.0, 3.0, true), request(0.01, 900.0, false), request(10.0, 2.0, true)];
-        let columns = columns(Scale { from: 0.0, to: 10.0 }, requests.iter());
+        let requests: Vec<&Request> = requests.iter().collect();
+        let columns = columns(Scale { from: 0.0, to: 10.0 }, &requests);
         assert_eq!(
             columns.first().unwrap(),
             &Column { requests: 2, failed: 1, retried: 0, longest_ms: 900.0 }

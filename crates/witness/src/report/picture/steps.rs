@@ -1,6 +1,8 @@
 //! The steps' part: a waterfall of the playbook's tasks.
 
-use super::{Canvas, LEFT, RIGHT, Scale, wide};
+use std::fmt::Write as _;
+
+use super::{Canvas, LEFT, RIGHT, Scale, escape, wide};
 use crate::report::facts::{Facts, Step};
 use crate::report::table::seconds;
 
@@ -50,7 +52,13 @@ pub fn draw(canvas: &mut Canvas, scale: Scale, steps: &[Step], facts: &Facts) {
         let on_the_left = room < wide(&text) + 8.0 && left - LEFT > room;
         let (class, x) =
             if on_the_left { ("step-name-end", left - 5.0) } else { ("step-name", right + 5.0) };
-        canvas.text(class, x, y + 11.0, &text);
+        let _ = writeln!(
+            canvas.svg,
+            "<text class=\"{class}\" x=\"{x:.1}\" y=\"{:.1}\">{} <tspan class=\"muted-text\">{} {took}</tspan></text>",
+            y + 11.0,
+            escape(&row.text),
+            escape(&row.hosts.join(", "))
+        );
         canvas.y += ROW;
     }
 }
