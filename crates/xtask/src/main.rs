@@ -3,6 +3,7 @@
 //! It depends on light crates only, so that `cargo xtask deps` builds on a machine that has nothing but Rust and a linker, and can bring the rest.
 //! Each task is a file; what it runs is printed before it runs.
 
+mod ansible;
 mod bench;
 mod campaign;
 mod check;
