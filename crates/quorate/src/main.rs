@@ -7,7 +7,15 @@
 use ansible_module::Entry;
 
 /// Every module of the collection.
-const MODULES: &[Entry] = &[Entry::of::<haproxy_pool::HaproxyPool>()];
+const MODULES: &[Entry] = &[
+    Entry::of::<control_plane_lock::ControlPlaneLock>(),
+    Entry::of::<etcd_info::EtcdInfo>(),
+    Entry::of::<etcd_member::EtcdMember>(),
+    Entry::of::<etcd_snapshot::EtcdSnapshot>(),
+    Entry::of::<haproxy_pool::HaproxyPool>(),
+    Entry::of::<kubeadm_join_material::KubeadmJoinMaterial>(),
+    Entry::of::<pve_guest::PveGuest>(),
+];
 
 fn main() {
     ansible_module::main(MODULES)

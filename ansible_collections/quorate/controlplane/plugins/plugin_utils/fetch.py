@@ -38,11 +38,9 @@ def bring(action, result, fetch_to):
 
 
 def _source(result):
-    after = result.get('after')
-    for place in (result, result.get('snapshot'), after, after.get('snapshot') if isinstance(after, dict) else None):
-        if isinstance(place, dict) and place.get('path') and place.get('sha256'):
-            return place
-    raise AnsibleActionFail('fetch_to: the module named no file with its sha256, so there is nothing to bring to the controller')
+    if not result.get('path') or not result.get('sha256'):
+        raise AnsibleActionFail('fetch_to: the module named no file with its sha256, so there is nothing to bring to the controller')
+    return {'path': result['path'], 'sha256': result['sha256']}
 
 
 def _digest(path):

@@ -34,6 +34,7 @@ case $request in
     *'"mode": "big"'*) printf '{"changed":false,"failed":false,"bytes":%s}\n' "${#request}"; exit 0 ;;
     *'"mode": "fetch"'*) path=$(printf %s "$request" | sed 's/.*"path": "\([^"]*\)".*/\1/')
         sum=$(sha256sum "$path"); printf '{"changed":false,"failed":false,"path":"%s","sha256":"%s"}\n' "$path" "${sum%% *}"; exit 0 ;;
+    *'"mode": "warn"'*) echo '{"changed":true,"failed":false,"warnings":["a word of warning"],"diff":{"before":{"a":1},"after":{"a":2}}}'; exit 0 ;;
     *'"mode": "lie"'*) printf '{"changed":false,"failed":false,"path":"/etc/passwd","sha256":"%064d"}\n' 0; exit 0 ;;
 esac
 printf '{"changed":true,"failed":false,"_ansible_no_log":false,"got":%s,"self":"%s","way":"%s","uid":%s,"marked":"%s","text":"{{ 1 + 1 }}"}\n' \
@@ -43,7 +44,7 @@ printf '{"changed":true,"failed":false,"_ansible_no_log":false,"got":%s,"self":"
 SPEC = {
     'argument_spec': {
         'name': {'type': 'str', 'aliases': ['title']},
-        'mode': {'type': 'str', 'choices': ['plain', 'die', 'junk', 'big', 'fetch', 'lie'], 'default': 'plain'},
+        'mode': {'type': 'str', 'choices': ['plain', 'die', 'junk', 'big', 'fetch', 'lie', 'warn'], 'default': 'plain'},
         'count': {'type': 'int'},
         'secret': {'type': 'str', 'no_log': True},
         'path': {'type': 'path'},

@@ -115,6 +115,12 @@ def test_a_reply_is_data_and_does_not_steer_the_controller(controller):
     assert results[1]['msg'] == '{{ 1 + 1 }} none'
 
 
+def test_warnings_and_differences_are_shown(controller):
+    results, printed = controller.play([task(mode='warn')], '--diff', user='root')
+    assert only(results)['kind'] == 'ok' and 'a word of warning' in printed, printed
+    assert '-    "a": 1' in printed and '+    "a": 2' in printed, printed
+
+
 def test_vaulted_values_arrive_in_the_clear_and_are_not_on_the_command_line(controller, target):
     (controller.root / 'pw').write_text('vaultpw')
     import subprocess
@@ -144,7 +150,7 @@ def test_arguments_of_ten_megabytes(controller):
     ('args', 'message'),
     [
         ({'nam': 1}, f'Unsupported parameters for ({ECHO}) module: nam. Supported parameters include: count, fetch_to, holder, mode, name, path, secret (title).'),
-        ({'mode': 'x'}, 'value of mode must be one of: plain, die, junk, big, fetch, lie, got: x'),
+        ({'mode': 'x'}, 'value of mode must be one of: plain, die, junk, big, fetch, lie, warn, got: x'),
         ({'count': 'x'}, 'unable to convert to int'),
         ({'count': 1, 'path': '/x'}, 'parameters are mutually exclusive: count|path'),
     ],
