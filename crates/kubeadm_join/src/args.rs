@@ -1,4 +1,5 @@
 //! The options, and what they mean.
+#![expect(clippy::doc_markdown, reason = "shown to users in Ansible's markup")]
 
 use crate::state::Membership;
 use ansible_module::{BadArgs, Json, Options, Seconds, Secret};

@@ -78,7 +78,7 @@ impl Module for KubeadmJoin {
     fn limit(wanted: &Wanted, _: &Observed, step: &Step) -> Limit {
         // kubeadm pulls images before the member is added, and has deadlines of its own for everything after.
         let whole = matches!(step, Step::AwaitVoter(_) | Step::AwaitEnd);
-        Limit::fail(if whole { wanted.timeout } else { Duration::from_secs(300) })
+        Limit::fail(if whole { wanted.timeout } else { Duration::from_mins(5) })
     }
 
     fn deadline(wanted: &Wanted) -> Duration {
@@ -90,7 +90,7 @@ impl Module for KubeadmJoin {
     }
 
     async fn observe(&mut self, wanted: &Wanted) -> anyhow::Result<Observed> {
-        self.read(wanted).await
+        Box::pin(self.read(wanted)).await
     }
 
     async fn fence(&mut self, wanted: &Wanted) -> Result<(), Refusal> {

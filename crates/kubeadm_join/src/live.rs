@@ -197,8 +197,8 @@ impl KubeadmJoin {
             "clear the unfinished join: {} still lie in {MANIFESTS}",
             seen.left.manifests.join(", ")
         );
-        let args = ["kubeadm", "reset", "--force", "--skip-phases=remove-etcd-member"];
-        let mut argv: Vec<String> = args.map(str::to_owned).into();
+        let words = ["kubeadm", "reset", "--force", "--skip-phases=remove-etcd-member"];
+        let mut argv: Vec<String> = words.map(str::to_owned).into();
         argv.push(format!("--cert-dir={NO_CERTIFICATES}"));
         argv.extend(self.cri_socket().map(|socket| format!("--cri-socket={socket}")));
         self.reset.ours = true;
@@ -268,7 +268,7 @@ impl KubeadmJoin {
         Command::new("kubeadm")
             .args(args)
             .stdin(config.to_string())
-            .deadline(Duration::from_secs(60))
+            .deadline(Duration::from_mins(1))
             .run()
             .await?;
         Ok(())

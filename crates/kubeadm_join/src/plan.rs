@@ -96,68 +96,67 @@ pub enum Unsafe<'a> {
 
 impl From<Unsafe<'_>> for Refusal {
     fn from(reason: Unsafe<'_>) -> Self {
-        use Unsafe as U;
         match reason {
-            U::ForeignCluster { own, peers } => Self::finally(
+            Unsafe::ForeignCluster { own, peers } => Self::finally(
                 "foreign_cluster",
                 format!(
                     "etcd on this host belongs to cluster {own}, the peers' is {peers}: it must never serve as one of them; stop its kubelet, then reimage the host (pve_disk_reimage) or clear it by hand"
                 ),
             ),
-            U::ForeignCa => Self::finally(
+            Unsafe::ForeignCa => Self::finally(
                 "foreign_cluster",
                 "the CA certificate on this host fits none of ca_cert_hashes: the host belongs to another cluster; reimage it (pve_disk_reimage), or take it out of that cluster and remove /etc/kubernetes by hand",
             ),
-            U::JoinFailed { cause } => Self::finally(
+            Unsafe::JoinFailed { cause } => Self::finally(
                 format!("join_{}", cause.code.trim_start_matches("join_")),
                 format!("kubeadm join failed: {}; {}", cause.said, cause.way_out),
             ),
-            U::ResetFailed { what } => Self::finally(
+            Unsafe::ResetFailed { what } => Self::finally(
                 "reset_failed",
                 format!(
                     "kubeadm reset ended and {what}; see the journal of the unit {}, clear it by hand, then run again",
                     crate::RESET_UNIT
                 ),
             ),
-            U::MemberListed { what, address } => Self::unmet(
+            Unsafe::MemberListed { what, address } => Self::unmet(
                 "member_listed",
                 format!(
                     "{what} at {address} is still listed by the peers, and its join does not go on; remove it through the gate first (etcd_member, state absent, peer {address})"
                 ),
             ),
-            U::MemberUnknown { dir } => Self::passing(
+            Unsafe::MemberUnknown { dir } => Self::passing(
                 "member_unknown",
                 format!(
                     "{dir} holds the data of a member and nobody could say whether that is still listed; give etcd_endpoints and cluster_id, or listed_member, as kubeadm_join_material returns them"
                 ),
             ),
-            U::ForeignJoin { member } => Self::passing(
+            Unsafe::ForeignJoin { member } => Self::passing(
                 "foreign_join",
                 format!(
                     "{member} is joining too; one at a time: wait for it, or remove it first (etcd_member, state absent)"
                 ),
             ),
-            U::NodeExists { node } => Self::unmet(
+            Unsafe::NodeExists { node } => Self::unmet(
                 "node_exists",
                 format!("a Node {node:?} exists already; delete it first (k8s_node, state absent)"),
             ),
-            U::NotPrepared { program } => Self::unmet(
+            Unsafe::NotPrepared { program } => Self::unmet(
                 "not_prepared",
                 format!(
                     "{program} is not installed on this host; install the peers' version first"
                 ),
             ),
-            U::VersionsDiffer { program, own, peers } => Self::unmet(
+            Unsafe::VersionsDiffer { program, own, peers } => Self::unmet(
                 "versions_differ",
                 format!(
                     "{program} on this host is {own}, the peers have {peers}; install that version first"
                 ),
             ),
-            U::AddressNotHere { address } => Self::finally(
+            Unsafe::AddressNotHere { address } => Self::finally(
                 "address_not_here",
                 format!("advertise_address {address} is no address of this host"),
             ),
-            U::EndpointUnreachable { endpoint, why } => Self::passing(
+            Unsafe::EndpointUnreachable { endpoint, why } => Self::passing(
                 "endpoint_unreachable",
                 format!(
                     "the control plane at {endpoint} does not answer: {why}; check api_endpoint and the load balancer"

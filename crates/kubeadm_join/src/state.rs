@@ -109,6 +109,7 @@ pub enum Config {
 /// What an earlier life, or an unfinished join, left.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "what lies there lies there independently")]
 pub struct Left {
     /// Static pod manifests, by file name.
     pub manifests: Vec<String>,

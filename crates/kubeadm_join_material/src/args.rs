@@ -1,4 +1,5 @@
 //! The options, and what they mean.
+#![expect(clippy::doc_markdown, reason = "shown to users in Ansible's markup")]
 
 use ansible_module::{BadArgs, Options, Seconds, Secret};
 use std::{path::PathBuf, time::Duration};

@@ -67,7 +67,7 @@ impl Module for KubeadmJoinMaterial {
     }
 
     fn limit(_: &Wanted, _: &Observed, _: &Step) -> Limit {
-        Limit::fail(Duration::from_secs(60))
+        Limit::fail(Duration::from_mins(1))
     }
 
     fn deadline(wanted: &Wanted) -> Duration {
@@ -79,7 +79,7 @@ impl Module for KubeadmJoinMaterial {
     }
 
     async fn observe(&mut self, wanted: &Wanted) -> anyhow::Result<Observed> {
-        self.read(wanted).await
+        Box::pin(self.read(wanted)).await
     }
 
     async fn fence(&mut self, wanted: &Wanted) -> Result<(), Refusal> {

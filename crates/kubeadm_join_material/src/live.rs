@@ -24,10 +24,10 @@ use std::{
 };
 
 const CERTIFICATES: &str = "kubeadm-certs";
-/// The group that kubeadm's own roles for joining are bound to (NodeBootstrapTokenAuthGroup).
+/// The group that kubeadm's own roles for joining are bound to (`NodeBootstrapTokenAuthGroup`).
 const GROUP: &str = "system:bootstrappers:kubeadm:default-node-token";
 /// kubeadm lets uploaded certificates live for two hours; less than this is left of them afterwards, and a join must not begin with them.
-const FRESH: Duration = Duration::from_secs(90 * 60);
+const FRESH: Duration = Duration::from_mins(90);
 
 /// The module at work.
 pub struct KubeadmJoinMaterial {
@@ -73,9 +73,9 @@ impl KubeadmJoinMaterial {
             whole: node.is_up() && node.is_control_plane(),
         });
         self.secrets(&mut seen, wanted, signed).await?;
-        match self.etcd.read(false).await {
+        match Box::pin(self.etcd.read(false)).await {
             Ok(reading) => {
-                members(&mut seen, &reading, wanted.address.as_deref().unwrap_or_default())
+                members(&mut seen, &reading, wanted.address.as_deref().unwrap_or_default());
             }
             // What is revoked needs no etcd.
             Err(_) if wanted.join.is_none() => {}
@@ -127,7 +127,7 @@ impl KubeadmJoinMaterial {
             Step::Upload(_) => self.upload().await?,
             Step::CreateToken { .. } => self.create_token().await?,
             Step::RevokeToken(id) => {
-                self.api.delete_secret(&format!("bootstrap-token-{id}")).await?
+                self.api.delete_secret(&format!("bootstrap-token-{id}")).await?;
             }
             Step::RemoveCertificates => self.remove_certificates().await?,
             Step::AwaitSigned(_) => {}
@@ -159,7 +159,7 @@ impl KubeadmJoinMaterial {
             .arg(self.kubeconfig.display().to_string());
         kubeadm
             .stdin(format!("{init}\n---\n{cluster}"))
-            .deadline(Duration::from_secs(60))
+            .deadline(Duration::from_mins(1))
             .run()
             .await?;
         let marks = json!({KEY_HASH: hash(join), UPLOADED: Timestamp::now().to_string()});

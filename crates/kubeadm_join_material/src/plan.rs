@@ -67,40 +67,39 @@ pub enum Unsafe<'a> {
 
 impl From<Unsafe<'_>> for Refusal {
     fn from(reason: Unsafe<'_>) -> Self {
-        use Unsafe as U;
         match reason {
-            U::NoEndpoint => Self::finally(
+            Unsafe::NoEndpoint => Self::finally(
                 "no_endpoint",
                 "the cluster has no controlPlaneEndpoint, without which no second control plane can join; set one in the ConfigMap kube-system/kubeadm-config first",
             ),
-            U::ForeignJoin { member } => Self::passing(
+            Unsafe::ForeignJoin { member } => Self::passing(
                 "foreign_join",
                 format!(
                     "{member} is joining; one at a time: wait for it, or remove it first (etcd_member, state absent)"
                 ),
             ),
-            U::NodeExists { node } => Self::unmet(
+            Unsafe::NodeExists { node } => Self::unmet(
                 "node_exists",
                 format!(
                     "a Node {node:?} exists and no etcd member of its; delete it first (k8s_node, state absent)"
                 ),
             ),
-            U::MemberListed { address } => Self::unmet(
+            Unsafe::MemberListed { address } => Self::unmet(
                 "member_listed",
                 format!(
                     "a voter at {address} is listed and does not answer; remove it through the gate first (etcd_member, state absent, peer {address})"
                 ),
             ),
-            U::TokenTaken { id } => Self::finally(
+            Unsafe::TokenTaken { id } => Self::finally(
                 "token_taken",
                 format!(
                     "a bootstrap token with id {id} exists that is not ours; make another token and run again"
                 ),
             ),
-            U::Gate { closed } if closed.passing => {
+            Unsafe::Gate { closed } if closed.passing => {
                 Self::passing(closed.code.clone(), closed.text.clone())
             }
-            U::Gate { closed } => Self::finally(closed.code.clone(), closed.text.clone()),
+            Unsafe::Gate { closed } => Self::finally(closed.code.clone(), closed.text.clone()),
         }
     }
 }
@@ -192,7 +191,7 @@ pub fn project(seen: &Observed, step: &Step) -> Observed {
             }
         }
         Step::RemoveCertificates => {
-            (next.certificates, next.uploaded) = (Certificates::Absent, false)
+            (next.certificates, next.uploaded) = (Certificates::Absent, false);
         }
     }
     next

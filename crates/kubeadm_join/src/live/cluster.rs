@@ -10,6 +10,7 @@ use etcd_cluster::{
     Access as EtcdAccess, Cluster as Etcd, Connection, Member,
     certs::{Files, Tls},
     matching::host_and_port,
+    reading::Status,
 };
 use host::file;
 use kube_cluster::{Access, Cluster, Error, Fence};
@@ -51,16 +52,28 @@ impl Views {
             self.admin = None;
             self.through_token(&mut seen, wanted, node).await;
         }
-        let members = self.members(wanted).await;
-        seen.member = members
-            .as_deref()
-            .map_or_else(|| wanted.listed.unwrap_or_default(), |list| role(list, address));
-        seen.foreign_join = members
-            .iter()
-            .flatten()
-            .find(|member| member.is_joining() && !is_at(member, address))
-            .map(Member::label);
-        seen.belongs = own_cluster(wanted, address).await;
+        let members = Box::pin(self.members(wanted)).await;
+        let own = Box::pin(own_status(address)).await;
+        // By its id too: a member that serves here under another address is no remainder to clear.
+        let is_own = |member: &&Member| {
+            let by_id = own.as_ref().is_some_and(|own| own.member_id == member.id);
+            by_id || member.name == node || is_at(member, address)
+        };
+        seen.member = match &members {
+            Some(list) => role(list.iter().find(is_own)),
+            None => wanted.listed.unwrap_or_default(),
+        };
+        let foreign =
+            members.iter().flatten().find(|member| member.is_joining() && !is_own(member));
+        seen.foreign_join = foreign.map(Member::label);
+        seen.belongs = match own {
+            None => Belongs::Unknown,
+            Some(own) if own.cluster_id == wanted.cluster_id => Belongs::Same,
+            Some(own) => {
+                let (own, peers) = (own.cluster_id.to_string(), wanted.cluster_id.to_string());
+                Belongs::Other { own, peers }
+            }
+        };
         seen
     }
 
@@ -98,7 +111,7 @@ impl Views {
             self.etcd = Some(Etcd::new(EtcdAccess::new(Some(tls)), &wanted.etcd_endpoints));
         }
         match &mut self.etcd {
-            Some(etcd) => etcd.members().await.ok(),
+            Some(etcd) => Box::pin(etcd.members()).await.ok(),
             None => None,
         }
     }
