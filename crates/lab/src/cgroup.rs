@@ -202,23 +202,53 @@ pub fn remove_own() -> anyhow::Result<()> {
     }
 }
 
-/// Pushes the pages of a host out of memory, mapped ones too, so that the next access reads the disk.
-pub fn reclaim(host: &str) -> anyhow::Result<()> {
-    let files = hierarchies()?.into_iter().flat_map(|hierarchy| {
-        let dir = hierarchy.root.join(GROUP).join(host);
-        [(dir.join("memory.force_empty"), "0"), (dir.join("memory.reclaim"), "1G")]
-    });
-    let Some((file, value)) = files.into_iter().find(|(file, _)| file.exists()) else {
-        bail!("the host {host} has no memory cgroup");
-    };
-    // The unified hierarchy answers EAGAIN when there was less than was asked for, which is what is wanted here.
-    let _ = fs::write(&file, value);
-    Ok(())
+/// Pushes the pages of a process and its siblings (the pod, in Kubernetes) out of memory, mapped ones too, so that
+/// the next access reads the disk.
+pub fn reclaim(pid: i32) -> anyhow::Result<()> {
+    let path = format!("/proc/{pid}/cgroup");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let group = memory_group(&text).with_context(|| format!("{path} names no memory cgroup"))?;
+    // The pages may belong to an earlier container of the same pod; those went to the group above.
+    let group = Path::new(group)
+        .parent()
+        .unwrap_or(Path::new(""))
+        .strip_prefix("/")
+        .unwrap_or(Path::new(""));
+    for hierarchy in hierarchies()? {
+        for (name, value) in [("memory.force_empty", "0"), ("memory.reclaim", "1G")] {
+            let file = hierarchy.root.join(group).join(name);
+            if group.starts_with(GROUP) && file.exists() {
+                // Version 2 answers EAGAIN when there was less than was asked for, which is what is wanted here.
+                let _ = fs::write(&file, value);
+                return Ok(());
+            }
+        }
+    }
+    bail!("the memory cgroup {} is not the lab's or cannot be emptied", group.display());
+}
+
+/// `4:memory:/quorate-lab/cp2/kubepods/...`, or `0::/...` where there is only the unified hierarchy.
+fn memory_group(text: &str) -> Option<&str> {
+    let parts =
+        || text.lines().filter_map(|line| line.splitn(3, ':').collect::<Vec<_>>().try_into().ok());
+    let memory =
+        parts().find(|[_, kinds, _]: &[&str; 3]| kinds.split(',').any(|kind| kind == "memory"));
+    memory.or_else(|| parts().find(|[number, _, _]| *number == "0")).map(|[_, _, path]| path)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_memory_group_is_found_in_both_versions() {
+        assert_eq!(
+            memory_group("5:devices:/a\n4:memory:/quorate-lab/cp2/x\n0::/b\n"),
+            Some("/quorate-lab/cp2/x")
+        );
+        assert_eq!(memory_group("0::/quorate-lab/cp2/y\n"), Some("/quorate-lab/cp2/y"));
+        assert_eq!(memory_group(""), None);
+    }
 
     #[test]
     fn hierarchies_of_both_versions_are_found_once() {

@@ -12,7 +12,7 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use std::fs::{self, File, OpenOptions};
 use std::io::Read as _;
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -200,15 +200,18 @@ fn forget(path: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot drop {} from memory", path.display()))
 }
 
-/// Reads the file until the damage shows: what the host still had in memory is pushed out first, of this host alone.
+/// Reads the file until the damage shows, pushing out what the host still has of it in memory.
 fn show(host: Host, file: &Path) -> anyhow::Result<()> {
     let deadline = Instant::now() + Duration::from_secs(10);
+    let inode =
+        fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.ino();
     loop {
         forget(file)?;
-        cgroup::reclaim(host.name)?;
+        for pid in cgroup::processes(host.name)?.into_iter().filter(|pid| maps(*pid, inode)) {
+            cgroup::reclaim(pid)?;
+        }
         match read(file) {
             Err(error) if error.raw_os_error() == Some(nix::libc::EIO) => return Ok(()),
-            // An etcd that died of it may already have been replaced by one that opens the file anew.
             outcome if Instant::now() > deadline => {
                 outcome.with_context(|| format!("cannot read {}", file.display()))?;
                 bail!(
@@ -219,6 +222,13 @@ fn show(host: Host, file: &Path) -> anyhow::Result<()> {
             _ => std::thread::sleep(Duration::from_millis(100)),
         }
     }
+}
+
+/// Tells whether a process has a file in its address space; only pages that nobody has there can be forgotten.
+fn maps(pid: i32, inode: u64) -> bool {
+    let inode = inode.to_string();
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    maps.lines().any(|line| line.split_whitespace().nth(4) == Some(&inode))
 }
 
 fn read(file: &Path) -> std::io::Result<()> {
