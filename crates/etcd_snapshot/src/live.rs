@@ -31,8 +31,9 @@ pub struct Snapshots {
     cluster: Option<Cluster>,
     /// Files that were read to their end, and that are still the same.
     known: HashMap<PathBuf, (Identity, File)>,
-    /// The first reading has decided which old files are read: a later one must not find more to delete.
+    /// The first reading has decided which old files are read and what was left over: a later one must not find more to delete.
     looked: bool,
+    remains: Vec<String>,
     saved: bool,
 }
 
@@ -49,6 +50,7 @@ impl Snapshots {
             cluster,
             known: HashMap::new(),
             looked: false,
+            remains: vec![],
             saved: false,
         })
     }
@@ -71,10 +73,17 @@ impl Snapshots {
         let reading = self.read(false).await?;
         let (dest, id) = (present.dest.clone(), reading.cluster_id);
         let listing = blocking(move || store::list(&dest, id)).await?;
+        if !self.looked {
+            self.remains.clone_from(&listing.remains);
+        }
         let mut observed = Observed {
             dest: present.dest.display().to_string(),
             files: listing.files,
-            remains: listing.remains,
+            remains: listing
+                .remains
+                .into_iter()
+                .filter(|name| self.remains.contains(name))
+                .collect(),
             free: store::free(&present.dest),
             exposed: listing.exposed,
             saved: self.saved,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ansible_module::{Kind, Limit, Refusal};
+use etcd_cluster::evidence::MAX_LAG;
 use etcd_cluster::reading::{AlarmKind, Reading};
 use etcd_cluster::{Doubt, Evidence, Member, MemberId};
 
@@ -77,6 +78,7 @@ pub fn choose(wanted: &Present, cluster: &Reading) -> Result<MemberId, Unsafe> {
         .members
         .iter()
         .filter(|member| member.is_voter() && enough(evidence.doubts(member.id)))
+        .filter(|member| lag(cluster, member) < MAX_LAG)
         .collect();
     if proven.is_empty() {
         return Err(none_proven(cluster, &evidence));
@@ -90,22 +92,17 @@ pub fn choose(wanted: &Present, cluster: &Reading) -> Result<MemberId, Unsafe> {
         return Err(differing(cluster, &proven));
     }
     let leader = cluster.leader().map(|(id, _)| id);
-    let head = cluster
-        .answers
-        .values()
-        .filter_map(|answer| answer.status.as_ref())
-        .map(|status| status.raft_index)
-        .max()
-        .unwrap_or_default();
-    let lag = |member: &Member| {
-        cluster
-            .status(member.id)
-            .map_or(u64::MAX, |status| head.saturating_sub(status.applied_index))
-    };
     let best = agreeing
         .into_iter()
-        .min_by_key(|member| (Some(member.id) == leader, lag(member), member.id));
+        .min_by_key(|member| (Some(member.id) == leader, lag(cluster, member), member.id));
     best.map(|member| member.id).ok_or(Unsafe::NoReading)
+}
+
+/// How far behind the furthest member: the leader may be the one that does not answer.
+fn lag(cluster: &Reading, member: &Member) -> u64 {
+    let all = cluster.answers.values().filter_map(|answer| answer.status.as_ref());
+    let head = all.map(|status| status.raft_index).max().unwrap_or_default();
+    cluster.status(member.id).map_or(u64::MAX, |status| head.saturating_sub(status.applied_index))
 }
 
 /// A full disk or quota stops writes, and no reads: the time for a snapshot is right then.
@@ -124,7 +121,11 @@ fn agrees(cluster: &Reading, member: &Member) -> bool {
 
 fn none_proven(cluster: &Reading, evidence: &Evidence) -> Unsafe {
     let line = |member: &Member| {
-        let doubts: Vec<_> = evidence.doubts(member.id).iter().map(ToString::to_string).collect();
+        let mut doubts = evidence.doubts(member.id).to_vec();
+        if doubts.is_empty() {
+            doubts.push(Doubt::Lagging(lag(cluster, member)));
+        }
+        let doubts: Vec<_> = doubts.iter().map(ToString::to_string).collect();
         format!("{} {}", member.label(), doubts.join(", "))
     };
     let passing = cluster.members.iter().any(|member| {
@@ -171,12 +172,8 @@ fn room(observed: &Observed, cluster: &Reading, member: MemberId) -> Result<(), 
 }
 
 /// What kind of thing a step does.
-pub fn kind(step: &Step) -> Kind {
-    match step {
-        // Nothing is lost: it never was a snapshot.
-        Step::Clean => Kind::Upkeep,
-        Step::Save(_) | Step::Delete(_) => Kind::Change,
-    }
+pub fn kind(_: &Step) -> Kind {
+    Kind::Change
 }
 
 /// How long a step may take.

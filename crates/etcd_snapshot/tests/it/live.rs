@@ -324,15 +324,21 @@ async fn a_member_of_other_data_is_not_asked() {
     fill(&etcd, 10, 100).await;
     let (leader, ids) = members(&etcd).await;
     let followers: Vec<usize> = (0..3).filter(|at| ids[*at] != leader).collect();
-    // Another value under the same key and revision, in its file alone.
-    etcd.kill(followers[0]);
-    let db = etcd.data_dir(followers[0]).join("member/snap/db");
-    let mut bytes = fs::read(&db).unwrap();
+    // Another value under the same key and revision, in its file alone, once it is there.
     let (from, to) = ([b'x'; 100], [b'y'; 100]);
-    let found: Vec<usize> =
-        (0..bytes.len() - 100).filter(|at| bytes[*at..*at + 100] == from).collect();
-    found.iter().for_each(|at| bytes[*at..*at + 100].copy_from_slice(&to));
-    assert!(!found.is_empty());
+    let db = etcd.data_dir(followers[0]).join("member/snap/db");
+    let places = |bytes: &[u8]| {
+        (0..bytes.len() - 100).filter(|at| bytes[*at..*at + 100] == from).collect::<Vec<_>>()
+    };
+    let end = Instant::now() + Duration::from_secs(10);
+    while places(&fs::read(&db).unwrap()).len() < 10 {
+        assert!(Instant::now() < end, "the values did not come to the file");
+    }
+    etcd.kill(followers[0]);
+    let mut bytes = fs::read(&db).unwrap();
+    for at in places(&bytes) {
+        bytes[at..at + 100].copy_from_slice(&to);
+    }
     fs::write(&db, bytes).unwrap();
     etcd.restart(followers[0]).unwrap();
     let dir = tempfile::tempdir().unwrap();
