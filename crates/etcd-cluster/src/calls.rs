@@ -1,13 +1,14 @@
 //! Reading the whole cluster at once, and choosing whom to send a change to.
 
 use crate::{
+    choose::{adopt_better, answers_of, of_seeds},
     client::{Access, Connection},
     fault::{Fault, Kind},
     member::{Member, MemberId},
     reading::{AlarmKind, Answer, Reading, Status},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     time::{Duration, Instant},
 };
@@ -17,6 +18,10 @@ use tokio::task::JoinSet;
 pub struct Cluster {
     access: Access,
     seeds: Vec<String>,
+    /// Client URLs that the members told, for when none of the endpoints given is left.
+    known: BTreeSet<String>,
+    /// The cluster, once a reading has shown which it is.
+    id: Option<MemberId>,
     open: BTreeMap<String, Connection>,
 }
 
@@ -65,7 +70,13 @@ impl std::error::Error for Unreadable {}
 impl Cluster {
     /// Prepares to read. Nothing is sent.
     pub fn new(access: Access, endpoints: &[String]) -> Self {
-        Self { access, seeds: endpoints.to_vec(), open: BTreeMap::new() }
+        Self {
+            access,
+            seeds: endpoints.to_vec(),
+            known: BTreeSet::new(),
+            id: None,
+            open: BTreeMap::new(),
+        }
     }
 
     /// Lists the members as confirmed by a quorum, read-only and cheap: the first endpoint that can serves it.
@@ -89,9 +100,16 @@ impl Cluster {
     /// # Errors
     /// When no endpoint tells a member list, or they tell of different clusters.
     pub async fn read(&mut self, hash: bool) -> Result<Reading, Unreadable> {
-        let seeds = self.seeds.iter().map(|url| (url.clone(), vec![url.clone()])).collect();
-        let mut seen = self.probe_all(seeds).await;
-        let mut reading = of_seeds(&seen)?;
+        let itself = |url: &String| (url.clone(), vec![url.clone()]);
+        let mut seen = self.probe_all(self.seeds.iter().map(itself).collect()).await;
+        let mut reading = match of_seeds(&seen, self.id) {
+            // the endpoints given may all have been the member that has just been removed
+            Err(Unreadable::NoList(_)) if !self.known.is_empty() => {
+                seen.extend(self.probe_all(self.known.iter().map(itself).collect()).await);
+                of_seeds(&seen, self.id)?
+            }
+            first => first?,
+        };
         // once more when a member knows better than the endpoints given: they may all be cut off from the leader
         for _ in 0..2 {
             let asked = |m: &Member| {
@@ -109,6 +127,8 @@ impl Cluster {
             }
         }
         reading.answers = answers_of(&reading.members, &seen);
+        self.id = Some(reading.cluster_id);
+        self.known = reading.members.iter().flat_map(|m| m.client_urls.iter().cloned()).collect();
         self.add_alarms(&mut reading).await;
         let corrupt = reading.alarms.iter().flatten().any(|alarm| alarm.kind == AlarmKind::Corrupt);
         if hash || corrupt {
@@ -292,66 +312,4 @@ async fn probe(connection: &Connection) -> Answer {
         Err(fault) => answer.fault = answer.fault.or(Some(fault)),
     }
     answer
-}
-
-/// The list comes from an endpoint that a quorum confirmed, or else from any, and is marked.
-fn of_seeds(seen: &BTreeMap<String, Answer>) -> Result<Reading, Unreadable> {
-    let clusters: BTreeMap<MemberId, &String> =
-        seen.iter().filter_map(|(url, a)| Some((a.status.as_ref()?.cluster_id, url))).collect();
-    if clusters.len() > 1 {
-        return Err(Unreadable::TwoClusters(
-            clusters.into_iter().map(|(id, url)| (url.clone(), id)).collect(),
-        ));
-    }
-    let best = seen
-        .values()
-        .filter(|answer| answer.list.is_some())
-        .max_by_key(|answer| answer.linearizable);
-    let Some((answer, list)) = best.and_then(|answer| Some((answer, answer.list.clone()?))) else {
-        let why = |(url, answer): (&String, &Answer)| {
-            let learner = answer.status.as_ref().is_some_and(|status| status.learner);
-            let reason = if learner {
-                "is a learner, which serves no list".to_owned()
-            } else {
-                answer.fault.as_ref().map(ToString::to_string).unwrap_or_default()
-            };
-            (url.clone(), reason)
-        };
-        return Err(Unreadable::NoList(seen.iter().map(why).collect()));
-    };
-    let cluster_id = answer.status.as_ref().map(|status| status.cluster_id).unwrap_or_default();
-    Ok(Reading {
-        cluster_id,
-        members: list,
-        linearizable: answer.linearizable,
-        ..Reading::default()
-    })
-}
-
-/// Takes the list of a member of the same cluster that a quorum confirmed; tells whether there was one.
-fn adopt_better(reading: &mut Reading, seen: &BTreeMap<String, Answer>) -> bool {
-    let same = |answer: &&Answer| {
-        answer.linearizable
-            && answer.status.as_ref().is_some_and(|s| s.cluster_id == reading.cluster_id)
-    };
-    let Some(list) = seen.values().find(same).and_then(|answer| answer.list.clone()) else {
-        return false;
-    };
-    reading.members = list;
-    reading.linearizable = true;
-    true
-}
-
-/// A member is asked at its own client URL: that an endpoint given leads to it proves nothing for the others that use the URL.
-fn answers_of(members: &[Member], seen: &BTreeMap<String, Answer>) -> BTreeMap<MemberId, Answer> {
-    let of = |member: &Member| {
-        let own = seen.get(&member.id.to_string());
-        let at = || {
-            seen.values()
-                .filter(|answer| member.client_urls.contains(&answer.url))
-                .max_by_key(|answer| answer.status.is_some())
-        };
-        own.or_else(at).map(|answer| (member.id, answer.clone()))
-    };
-    members.iter().filter_map(of).collect()
 }

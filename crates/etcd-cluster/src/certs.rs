@@ -137,7 +137,8 @@ mod tests {
             fs::write(&files.ca, "x").unwrap();
             assert_eq!(Files::find(root.path(), None, None, None).unwrap(), files);
         }
-        let given = Files::find(root.path(), Some(Path::new("/a")), None, Some(Path::new("/c"))).unwrap();
+        let given =
+            Files::find(root.path(), Some(Path::new("/a")), None, Some(Path::new("/c"))).unwrap();
         assert_eq!((given.ca, given.key), (PathBuf::from("/a"), PathBuf::from("/c")));
         assert_eq!(given.cert, Files::kubeadm(root.path()).cert);
     }

@@ -13,7 +13,11 @@ use etcd_client::{
     AlarmAction, AlarmOptions, AlarmType, Certificate, Client, ConnectOptions, GetOptions,
     Identity, ResponseHeader, TlsOptions,
 };
-use std::{future::Future, path::{Path, PathBuf}, time::Duration};
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// How endpoints are reached.
 #[derive(Clone, Debug)]

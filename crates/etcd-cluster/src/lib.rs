@@ -11,6 +11,7 @@
 
 pub mod calls;
 pub mod certs;
+mod choose;
 pub mod client;
 pub mod evidence;
 pub mod fault;

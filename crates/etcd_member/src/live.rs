@@ -30,7 +30,8 @@ pub struct Live {
 impl Live {
     /// Reads the certificates. Nothing is sent.
     pub fn open(wanted: &Wanted) -> anyhow::Result<Self> {
-        let access = Access::for_endpoints(&wanted.endpoints, &wanted.files).context("reach etcd")?;
+        let access =
+            Access::for_endpoints(&wanted.endpoints, &wanted.files).context("reach etcd")?;
         Ok(Self {
             cluster: Cluster::new(access, &wanted.endpoints),
             since: BTreeMap::new(),

@@ -16,7 +16,7 @@ use std::{fmt, time::Duration};
 pub fn plan(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, Refusal> {
     let target = wanted.find(&observed.reading.members).map_err(mismatch)?;
     match (wanted.state, target) {
-        (State::Voter, target) => Ok(to_voter(wanted, observed, target)),
+        (State::Voter, target) => Ok(to_voter(wanted, &observed.reading, target)),
         (State::Absent, Some(target)) => removal(wanted, observed, target),
         (State::Absent, None) => leftovers(wanted, observed),
     }
@@ -26,8 +26,9 @@ fn mismatch(no: Mismatch) -> Refusal {
     Refusal::finally(no.code(), no.to_string())
 }
 
-fn to_voter(wanted: &Wanted, observed: &Observed, target: Option<&Member>) -> Vec<Step> {
-    let proven = |member: &Member| evidence(wanted, &observed.reading).is_proven(member.id);
+/// Only etcd is asked here: the Node of a member that joins comes up later, and is awaited by others.
+fn to_voter(wanted: &Wanted, reading: &Reading, target: Option<&Member>) -> Vec<Step> {
+    let proven = |member: &Member| Evidence::weigh(reading, None).is_proven(member.id);
     let healthy = Step::AwaitHealthy(wanted.target.clone());
     match target {
         Some(member) if member.is_joining() => {

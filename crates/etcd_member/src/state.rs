@@ -187,8 +187,12 @@ fn heal(reading: &mut Reading, target: &Target) {
     let model = reading.answers.values().find(|answer| answer.linearizable).cloned();
     let mut answer = Answer { linearizable: true, ..model.unwrap_or_default() };
     answer.list.get_or_insert_default();
+    // the id that nobody knows yet cannot lead
+    let known = reading.members.iter().map(|member| member.id).find(|id| *id != MemberId(0));
+    let (leader, term) = reading.leader().unwrap_or((known.unwrap_or(id), 1));
     let status = answer.status.get_or_insert_default();
-    (status.member_id, status.learner) = (id, false);
+    (status.member_id, status.learner, status.cluster_id) = (id, false, reading.cluster_id);
+    (status.leader, status.term) = (leader, term);
     reading.answers.insert(id, answer);
     for answer in reading.answers.values_mut().filter(|answer| answer.list.is_some()) {
         answer.list = Some(reading.members.clone());

@@ -154,6 +154,18 @@ impl Etcd {
         self.launch(index, &initial, "existing")
     }
 
+    /// Empties the data of a member and starts it as its manifest says: it founds a cluster of its own at its old address.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn found_anew(&mut self, index: usize) -> anyhow::Result<()> {
+        self.kill(index);
+        fs::remove_dir_all(self.data_dir(index))?;
+        let itself = format!("{}={}", self.name(index), self.peer_url(index));
+        self.launch(index, &itself, "new")?;
+        self.serves(index).await
+    }
+
     /// Tells whether the process of a member is there.
     pub fn runs(&mut self, index: usize) -> bool {
         let running = self.members.get_mut(index).and_then(|server| server.running.as_mut());

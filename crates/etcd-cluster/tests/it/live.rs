@@ -181,7 +181,29 @@ async fn learners_and_nameless_members_are_told_apart() {
 }
 
 #[tokio::test]
-async fn endpoints_of_two_clusters_and_wrong_certificates_are_named() {
+async fn an_emptied_member_that_founded_a_cluster_of_its_own_is_seen_as_that() {
+    let mut etcd = Etcd::start(3).await.unwrap();
+    let mut cluster = cluster(&etcd);
+    until(&mut cluster, "proven", all_proven).await;
+    etcd.found_anew(1).await.unwrap();
+    // the founder is among the endpoints given, and the others still tell the truth
+    let seen = |reading: &Reading| {
+        matches!(&doubts(reading)["cp2"][..], [Doubt::OtherMember(_) | Doubt::OtherCluster(_), ..])
+    };
+    let reading = until(&mut cluster, "a foreign cluster", seen).await;
+    assert!(
+        doubts(&reading)["cp2"].iter().any(|d| matches!(d, Doubt::OtherCluster(_))),
+        "{:?}",
+        doubts(&reading)
+    );
+    assert!(doubts(&reading)["cp1"].is_empty() && doubts(&reading)["cp3"].is_empty());
+    // asked alone, it is a cluster, and not ours
+    let mut alone = Cluster::new(access(&etcd), &[etcd.url(1)]);
+    assert_ne!(alone.read(false).await.unwrap().cluster_id, reading.cluster_id);
+}
+
+#[tokio::test]
+async fn wrong_certificates_and_wrong_endpoints_are_named() {
     let one = Etcd::start(1).await.unwrap();
     let other = Etcd::start(1).await.unwrap();
     // a CA of the other cluster does not verify

@@ -1,0 +1,3 @@
+//! The built module against real etcd.
+
+mod live;

@@ -1,0 +1,5 @@
+//! Decisions as data, the laws, and real etcd.
+
+mod cases;
+mod laws;
+mod live;
