@@ -29,7 +29,8 @@ use std::{
 #[derive(Options, Debug)]
 #[options(
     required_if = "state=absent:name|id|peer_address",
-    required_if = "state=voter:name|peer_address"
+    required_if = "state=voter:name|peer_address",
+    required_if = "state=follower:name|id|peer_address"
 )]
 pub struct Args {
     /// What the member shall be.
@@ -91,6 +92,8 @@ pub enum State {
     Absent,
     /// It is listed with a vote, and proven healthy. This waits for a join and changes nothing.
     Voter,
+    /// It does not lead. Leadership is moved to a healthy voter, so that stopping the member afterwards costs no election.
+    Follower,
 }
 
 /// The arguments after validation.

@@ -2,7 +2,7 @@
 
 use crate::{
     args::{State, Wanted},
-    state::{Observed, Step, Which},
+    state::{Observed, Step, Which, successors},
 };
 use ansible_module::{Limit, Refusal};
 use etcd_cluster::{
@@ -19,6 +19,9 @@ pub fn plan(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, Refusal> 
         (State::Voter, target) => Ok(to_voter(wanted, &observed.reading, target)),
         (State::Absent, Some(target)) => removal(wanted, observed, target),
         (State::Absent, None) => leftovers(wanted, observed),
+        (State::Follower, Some(target)) => follower(&observed.reading, target),
+        // who is not listed does not lead
+        (State::Follower, None) => Ok(vec![]),
     }
 }
 
@@ -38,6 +41,20 @@ fn to_voter(wanted: &Wanted, reading: &Reading, target: Option<&Member>) -> Vec<
         Some(member) if !proven(member) => vec![healthy],
         Some(_) => vec![],
     }
+}
+
+fn follower(reading: &Reading, target: &Member) -> Result<Vec<Step>, Refusal> {
+    if reading.leader().is_none_or(|(leader, _)| leader != target.id) {
+        return Ok(vec![]);
+    }
+    if successors(reading, target.id).is_empty() {
+        let label = target.label();
+        return Err(Refusal::passing(
+            "no_successor",
+            format!("cannot move leadership away from {label}: no other voter answers a linearizable read, one is needed to lead; repair one first"),
+        ));
+    }
+    Ok(vec![Step::HandOver(target.into())])
 }
 
 fn evidence(wanted: &Wanted, reading: &Reading) -> Evidence {
@@ -215,7 +232,7 @@ pub fn limit(wanted: &Wanted, step: &Step) -> Limit {
     Limit::fail(match step {
         Step::AwaitVoter(_) | Step::AwaitHealthy(_) => wanted.timeout,
         Step::AwaitProven => Duration::from_secs(60),
-        Step::MoveLeader(_) | Step::Remove(_) | Step::AwaitGone(_) | Step::Disarm(_) => {
+        Step::MoveLeader(_) | Step::HandOver(_) | Step::Remove(_) | Step::AwaitGone(_) | Step::Disarm(_) => {
             Duration::from_secs(30)
         }
     })
@@ -224,7 +241,7 @@ pub fn limit(wanted: &Wanted, step: &Step) -> Limit {
 /// What a user should know although it is no reason to stop.
 pub fn warnings(wanted: &Wanted, observed: &Observed) -> Vec<String> {
     let Ok(Some(target)) = wanted.find(&observed.reading.members) else { return vec![] };
-    if wanted.state == State::Voter {
+    if wanted.state != State::Absent {
         return vec![];
     }
     let order = gate(wanted, &observed.reading, target).ok().flatten();

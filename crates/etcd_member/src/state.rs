@@ -54,8 +54,10 @@ impl From<&Member> for Which {
 pub enum Step {
     /// Two samples of the evidence, some seconds apart.
     AwaitProven,
-    /// Any proven voter that stays takes over.
+    /// Any proven voter that stays takes over, so that a removal costs no election.
     MoveLeader(Which),
+    /// The same, where it is what was asked for.
+    HandOver(Which),
     /// The member leaves the list.
     Remove(Which),
     /// Every member that answers has seen it leave.
@@ -72,7 +74,7 @@ impl Step {
     /// What kind of thing it does.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Remove(_) | Self::Disarm(_) => Kind::Change,
+            Self::HandOver(_) | Self::Remove(_) | Self::Disarm(_) => Kind::Change,
             Self::MoveLeader(_) => Kind::Upkeep,
             Self::AwaitProven
             | Self::AwaitGone(_)
@@ -92,7 +94,7 @@ impl fmt::Display for Step {
                     SETTLE.as_secs()
                 )
             }
-            Self::MoveLeader(which) => write!(f, "move leadership away from {}", which.label),
+            Self::MoveLeader(which) | Self::HandOver(which) => write!(f, "move leadership away from {}", which.label),
             Self::Remove(which) => write!(f, "remove member {}", which.label),
             Self::AwaitGone(which) => {
                 write!(f, "wait until no member lists {} any more", which.label)
@@ -115,7 +117,7 @@ pub fn project(observed: &Observed, step: &Step) -> Observed {
             let ids = next.reading.members.iter().map(|member| member.id);
             next.proven_for_ms = ids.map(|id| (id, settled)).collect();
         }
-        Step::MoveLeader(which) => lead_elsewhere(&mut next.reading, which.id),
+        Step::MoveLeader(which) | Step::HandOver(which) => lead_elsewhere(&mut next.reading, which.id),
         Step::Remove(which) => {
             next.reading.members.retain(|member| member.id != which.id);
             next.reading.answers.remove(&which.id);
