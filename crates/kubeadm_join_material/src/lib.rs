@@ -79,7 +79,7 @@ impl Module for KubeadmJoinMaterial {
     }
 
     async fn observe(&mut self, wanted: &Wanted) -> anyhow::Result<Observed> {
-        Box::pin(self.read(wanted)).await
+        self.read(wanted).await
     }
 
     async fn fence(&mut self, wanted: &Wanted) -> Result<(), Refusal> {

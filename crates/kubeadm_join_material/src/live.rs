@@ -29,6 +29,8 @@ const GROUP: &str = "system:bootstrappers:kubeadm:default-node-token";
 /// kubeadm lets uploaded certificates live for two hours; less than this is left of them afterwards, and a join must not begin with them.
 const FRESH: Duration = Duration::from_mins(90);
 
+const TRIES: u8 = 4;
+
 /// The module at work.
 pub struct KubeadmJoinMaterial {
     api: Api,
@@ -58,7 +60,18 @@ impl KubeadmJoinMaterial {
         })
     }
 
+    /// A load balancer cuts the requests that lead to a server which just went: the next one leads elsewhere.
     pub(crate) async fn read(&mut self, wanted: &Wanted) -> Result<Observed> {
+        for _ in 1..TRIES {
+            if let Ok(seen) = Box::pin(self.read_once(wanted)).await {
+                return Ok(seen);
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        Box::pin(self.read_once(wanted)).await
+    }
+
+    async fn read_once(&mut self, wanted: &Wanted) -> Result<Observed> {
         let mut seen = Observed::default();
         let signed = self.cluster_info(&mut seen.cluster, wanted.token_id.as_deref()).await?;
         seen.cluster.kubernetes_version = self.api.version().await?;
