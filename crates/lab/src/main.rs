@@ -55,8 +55,9 @@ fn dispatch(words: &[&str]) -> anyhow::Result<ExitCode> {
         ["up", "--fresh"] => up::up(true)?,
         ["down"] => up::down()?,
         ["status"] => print(&status::table())?,
-        ["exec", host, "--", line @ ..] | ["exec", host, line @ ..] if !line.is_empty() => {
-            return exec(host, line);
+        ["exec", host, "--", line @ ..] if !line.is_empty() => return exec(host, line),
+        ["exec", host, first, rest @ ..] if *first != "--" => {
+            return exec(host, &[&[*first], rest].concat());
         }
         ["ssh", host] => return pass(command::ssh(known(host)?.name)),
         ["run", "--", program, rest @ ..] => return pass(command::inside(program, rest)),
