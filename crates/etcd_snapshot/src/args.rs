@@ -48,6 +48,10 @@ pub struct Args {
     ///
     /// Only valid files with this module's names are counted, and deleted, after the new one is there.
     pub keep: Option<u32>,
+    /// File or directory on the controller that the snapshot is brought to, over the task's own connection, verified by its SHA-256.
+    ///
+    /// What lies there with the same content is left alone. The collection does this, after the program on the target has ended.
+    pub fetch_to: Option<String>,
     /// Whether the member's keys must hash to the same as another voter's before its snapshot counts. It walks all keys of every member once.
     #[option(default = "yes")]
     pub compare_hashes: bool,

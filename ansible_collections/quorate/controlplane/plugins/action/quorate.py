@@ -90,6 +90,8 @@ class ActionModule(ActionBase):
             from ansible_collections.quorate.controlplane.plugins.plugin_utils import holder
 
             args['holder'] = holder.holder()
+            if 'controller' in spec['argument_spec'] and args.get('controller') is None and (here := holder.controller()):
+                args['controller'] = here
 
     @staticmethod
     def _validate(name, spec, args):

@@ -27,11 +27,13 @@ def _run_pid():
 def _linux(pid):
     with open('/proc/sys/kernel/random/boot_id', encoding='ascii') as file:
         boot = file.read().strip()
+    return boot, _start(pid), os.readlink('/proc/self/ns/pid')
+
+
+def _start(pid):
     with open(f'/proc/{pid}/stat', encoding='utf-8', errors='replace') as file:
         # The second field is the program's name and may hold anything but ends with the last parenthesis; the start time is field 22.
-        start = file.read().rsplit(')', 1)[1].split()[19]
-    space = os.readlink('/proc/self/ns/pid')
-    return boot, start, space
+        return file.read().rsplit(')', 1)[1].split()[19]
 
 
 def _other(pid):
@@ -53,3 +55,19 @@ def holder():
     # Controllers in containers may share host name, boot and process id.
     run = hashlib.sha256('/'.join((boot, space, str(pid), start)).encode()).hexdigest()[:8]
     return '/'.join((socket.gethostname(), boot, str(pid), start, run))
+
+
+def controller():
+    """Every process here as `pid/start-time`, by which a lock can be taken over at once from a run that has ended; None where that cannot be told."""
+    processes = []
+    try:
+        space = os.readlink('/proc/self/ns/pid')
+        pids = [name for name in os.listdir('/proc') if name.isdigit()]
+    except OSError:
+        return None
+    for pid in pids:
+        try:
+            processes.append(f'{pid}/{_start(pid)}')
+        except (OSError, IndexError):
+            continue  # it has just ended
+    return {'pid_namespace': space, 'processes': processes}
