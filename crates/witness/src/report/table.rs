@@ -128,11 +128,11 @@ mod tests {
             assert_eq!(count(number), text);
         }
         for (ms, text) in
-            [(3.14, "3.1 ms"), (42.4, "42 ms"), (999.6, "1.0 s"), (12_340.0, "12.3 s")]
+            [(3.24, "3.2 ms"), (42.4, "42 ms"), (999.6, "1.0 s"), (12_340.0, "12.3 s")]
         {
             assert_eq!(duration(ms), text);
         }
-        for (value, text) in [(3.14, "3.1 s"), (74.2, "74 s"), (125.0, "2 min 5 s")] {
+        for (value, text) in [(3.24, "3.2 s"), (74.2, "74 s"), (125.0, "2 min 5 s")] {
             assert_eq!(seconds(value), text);
         }
     }
