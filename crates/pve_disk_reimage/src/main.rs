@@ -1,1 +1,5 @@
-fn main() {}
+//! The module as a program of its own.
+
+fn main() {
+    ansible_module::main(&[ansible_module::Entry::of::<pve_disk_reimage::PveDiskReimage>()])
+}

@@ -1,0 +1,5 @@
+//! All tests of the module.
+
+mod cases;
+mod laws;
+mod live;
