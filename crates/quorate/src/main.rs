@@ -13,7 +13,10 @@ const MODULES: &[Entry] = &[
     Entry::of::<etcd_member::EtcdMember>(),
     Entry::of::<etcd_snapshot::EtcdSnapshot>(),
     Entry::of::<haproxy_pool::HaproxyPool>(),
+    Entry::of::<k8s_node::K8sNode>(),
+    Entry::of::<kubeadm_join::KubeadmJoin>(),
     Entry::of::<kubeadm_join_material::KubeadmJoinMaterial>(),
+    Entry::of::<pve_disk_reimage::PveDiskReimage>(),
     Entry::of::<pve_guest::PveGuest>(),
 ];
 

@@ -177,7 +177,7 @@ before:
   returned: "success"
 holder:
   description:
-    - "Who holds the lock; nothing when it is free. Other modules take it as C(lock_holder)."
+    - "Who holds the lock; nothing when it is free. Other modules want it where they ask for the holder."
   type: "str"
   returned: "when known"
 operation:

@@ -90,11 +90,13 @@ options:
       - "What the member shall be."
       - "V(absent): It is not listed."
       - "V(voter): It is listed with a vote, and proven healthy. This waits for a join and changes nothing."
+      - "V(follower): It does not lead. Leadership is moved to a healthy voter, so that stopping the member afterwards costs no election."
     type: "str"
     required: true
     choices:
       - "absent"
       - "voter"
+      - "follower"
   target_stopped:
     description:
       - "The member's host is proven to be powered off, or its etcd stopped for good."

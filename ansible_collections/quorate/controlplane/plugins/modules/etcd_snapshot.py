@@ -50,6 +50,11 @@ options:
     elements: "str"
     default:
       - "https://127.0.0.1:2379"
+  fetch_to:
+    description:
+      - "File or directory on the controller that the snapshot is brought to, over the task's own connection, verified by its SHA-256."
+      - "What lies there with the same content is left alone. The collection does this, after the program on the target has ended."
+    type: "str"
   keep:
     description:
       - "How many snapshots of this cluster to keep in O(dest). All when it is not given."
