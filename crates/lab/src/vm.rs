@@ -143,6 +143,10 @@ fn nspawn(host: Host, root: &Path) -> anyhow::Result<Command> {
 /// Pulls the plug and returns when the disk is free.
 pub fn off(host: Host) -> anyhow::Result<()> {
     let _lock = lock(host)?;
+    if let Some(init) = init(host)? {
+        // A fault that was killed halfway left the disk frozen, and its writers cannot even be killed.
+        let _ = run(&mut command("fsfreeze", ["--unfreeze", &format!("/proc/{init}/root")]));
+    }
     cgroup::kill_all(host.name)?;
     let Ok(disk) = last_disk(host) else { return Ok(()) };
     let deadline = Instant::now() + Duration::from_secs(20);
