@@ -312,7 +312,8 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         text = format!("{text}: {inner}");
         source = inner.source();
     }
-    text
+    // rustls ends some of its texts with the address of a manual; in a table that is noise.
+    text.split(": https://docs.rs/").next().unwrap_or_default().to_string()
 }
 
 fn address(url: &str) -> anyhow::Result<(String, u16, ServerName<'static>)> {

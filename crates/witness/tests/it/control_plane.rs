@@ -202,7 +202,7 @@ fn haproxy(dir: &Path, port: u16, hosts: &[String]) -> Process {
     let socket = dir.join("haproxy.sock");
     let config = format!(
         "global\n  stats socket {} level admin\n\
-         defaults\n  mode tcp\n  timeout connect 2s\n  timeout client 10m\n  timeout server 10m\n\
+         defaults\n  mode tcp\n  retries 0\n  timeout connect 2s\n  timeout client 10m\n  timeout server 10m\n\
          frontend in\n  bind 127.0.0.1:{port}\n  default_backend {BACKEND}\n\
          backend {BACKEND}\n  balance leastconn\n  option httpchk GET /readyz\n  http-check expect status 200\n  \
          default-server inter 500ms fall 3 rise 2 on-marked-down shutdown-sessions\n{servers}",

@@ -193,6 +193,7 @@ fn a_killed_server_is_seen_and_counted(plane: &mut ControlPlane) {
     let (held, text, json) = report(plane, &events, &facts);
     assert!(held, "{text}");
     assert!(json["fault_window"]["failed"].as_u64().unwrap() > 0, "{text}");
+    assert!(json["fault_window"]["retried"].as_u64().unwrap() > 0, "{text}");
     assert!(json["fault_window"]["seconds"].as_f64().unwrap() > 0.5, "{text}");
 }
 
