@@ -1,6 +1,6 @@
 //! Ansible against the lab: playbooks and single modules, run inside the lab's network.
 
-use crate::run::{MUSL, ask, cargo, command, execute, in_python_env, root};
+use crate::run::{MUSL, ask, cargo, command, execute, in_python_env, root, target_dir};
 use anyhow::{Context, bail};
 use serde_json::Value;
 use std::{
@@ -30,7 +30,9 @@ impl Ansible {
                 .with_context(|| format!("failed to empty {}", dir.display()))?;
         }
         fs::create_dir_all(&dir)?;
-        Ok(Self { stage, programs: root().join("target").join(MUSL).join("debug"), dir })
+        // An ansible.cfg of the user's, or of the directory, would make another demonstration of this one.
+        fs::write(dir.join("ansible.cfg"), "")?;
+        Ok(Self { stage, programs: target_dir().join(MUSL).join("debug"), dir })
     }
 
     /// A command of the lab's program.
@@ -90,7 +92,7 @@ impl Ansible {
         ansible
             .env("ANSIBLE_COLLECTIONS_PATH", &self.stage)
             .env("ANSIBLE_HOME", self.dir.join("ansible"))
-            .env("ANSIBLE_CONFIG", "/dev/null")
+            .env("ANSIBLE_CONFIG", self.dir.join("ansible.cfg"))
             .env("ANSIBLE_CALLBACK_PLUGINS", root().join("crates/witness/ansible"))
             .env("ANSIBLE_CALLBACKS_ENABLED", "quorate_steps")
             .env("ANSIBLE_FORCE_COLOR", "0")

@@ -3,7 +3,7 @@
 use crate::{
     ansible::{Ansible, inventory},
     deps,
-    run::{ask, execute, is_root, root, run_reading, say},
+    run::{ask, execute, is_root, run_reading, say, target_dir},
     stage,
     steps::{Steps, Tally},
 };
@@ -23,14 +23,16 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
             let parsed: Result<Vec<usize>, _> = list.split(',').map(str::parse).collect();
             (Some(parsed.context("boundaries are numbers of tasks, as in 3,7,12")?), true)
         }
-        _ => bail!("campaigns: kill [<task numbers, as in 3,7,12>] (kill -9 of ansible-playbook at every task boundary in turn, each time run again)"),
+        _ => bail!(
+            "campaigns: kill [<task numbers, as in 3,7,12>] (kill -9 of ansible-playbook at every task boundary in turn, each time run again)"
+        ),
     };
     if !is_root() {
         bail!("the campaign boots hosts and needs root");
     }
     deps::all(true)?;
     let staged = if release { stage::release()? } else { stage::dev()? };
-    let ansible = Ansible::new(staged, root().join("target/campaign"))?;
+    let ansible = Ansible::new(staged, target_dir().join("campaign"))?;
     execute(&mut ansible.lab(&["up"]))?;
     let mut steps = Steps::default();
     kill(&ansible, boundaries, &mut steps)?;
@@ -40,7 +42,11 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
 }
 
 /// Kills the playbook at the given task boundaries, or at each in turn until it ends by itself, and runs it again each time.
-pub fn kill(ansible: &Ansible, boundaries: Option<Vec<usize>>, steps: &mut Steps) -> anyhow::Result<()> {
+pub fn kill(
+    ansible: &Ansible,
+    boundaries: Option<Vec<usize>>,
+    steps: &mut Steps,
+) -> anyhow::Result<()> {
     execute(&mut ansible.lab(&["checkpoint", "save", START]))?;
     let all = boundaries.is_none();
     for boundary in boundaries.unwrap_or_else(|| (1..MANY).collect()) {
@@ -78,7 +84,9 @@ fn finishes(ansible: &Ansible) -> anyhow::Result<()> {
         bail!("the run after the kill failed");
     }
     let mut changed = None;
-    let again = run_reading(&mut replacement(ansible, false)?, |line| changed = changed.or(changed_in_recap(line)))?;
+    let again = run_reading(&mut replacement(ansible, false)?, |line| {
+        changed = changed.or(changed_in_recap(line))
+    })?;
     if !again || changed != Some(0) {
         bail!("the run after that changed something, or failed: changed={changed:?}");
     }
@@ -88,12 +96,17 @@ fn finishes(ansible: &Ansible) -> anyhow::Result<()> {
 /// Three started voters and three Ready nodes, by etcdctl and kubectl.
 pub fn agrees(ansible: &Ansible) -> anyhow::Result<()> {
     let members = ansible.on("cp1", ETCDCTL)?;
-    let voters = members.lines().filter(|line| line.contains(", started,") && line.trim_end().ends_with(", false")).count();
+    let voters = members
+        .lines()
+        .filter(|line| line.contains(", started,") && line.trim_end().ends_with(", false"))
+        .count();
     if voters != 3 || members.lines().count() != 3 {
         bail!("expected three started voters, etcdctl lists:\n{members}");
     }
-    let nodes = ansible.on("cp1", "kubectl --kubeconfig /etc/kubernetes/admin.conf get nodes --no-headers")?;
-    let ready = nodes.lines().filter(|line| line.split_whitespace().nth(1) == Some("Ready")).count();
+    let nodes = ansible
+        .on("cp1", "kubectl --kubeconfig /etc/kubernetes/admin.conf get nodes --no-headers")?;
+    let ready =
+        nodes.lines().filter(|line| line.split_whitespace().nth(1) == Some("Ready")).count();
     if ready != 3 {
         bail!("expected three Ready and schedulable nodes, kubectl lists:\n{nodes}");
     }
@@ -114,14 +127,22 @@ fn replacement(ansible: &Ansible, even_if_healthy: bool) -> anyhow::Result<std::
 /// The number behind `changed=` in the recap's line of the target.
 pub fn changed_in_recap(line: &str) -> Option<u64> {
     let counts = line.strip_prefix(TARGET)?.trim_start().strip_prefix(':')?;
-    counts.split_whitespace().find_map(|word| word.strip_prefix("changed=")).and_then(|count| count.parse().ok())
+    counts
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("changed="))
+        .and_then(|count| count.parse().ok())
 }
 
 /// Three boundaries that the commit's hash chooses, out of so many tasks: every commit tries others, and each can be tried again.
 pub fn chosen(tasks: usize) -> anyhow::Result<Vec<usize>> {
     let hash = ask(&mut crate::run::command("git", ["rev-parse", "HEAD"]))?;
-    let digits = |from: usize| hash.get(from..from + 6).and_then(|hex| usize::from_str_radix(hex, 16).ok()).unwrap_or_default();
-    let mut three: Vec<usize> = [0, 6, 12].map(|from| 2 + digits(from) % tasks.max(4).saturating_sub(2)).to_vec();
+    let digits = |from: usize| {
+        hash.get(from..from + 6)
+            .and_then(|hex| usize::from_str_radix(hex, 16).ok())
+            .unwrap_or_default()
+    };
+    let mut three: Vec<usize> =
+        [0, 6, 12].map(|from| 2 + digits(from) % tasks.max(4).saturating_sub(2)).to_vec();
     three.sort_unstable();
     three.dedup();
     Ok(three)
@@ -140,7 +161,12 @@ mod tests {
 
     #[test]
     fn the_recap_is_read() {
-        assert_eq!(changed_in_recap("cp2                        : ok=31   changed=4    unreachable=0    failed=0"), Some(4));
+        assert_eq!(
+            changed_in_recap(
+                "cp2                        : ok=31   changed=4    unreachable=0    failed=0"
+            ),
+            Some(4)
+        );
         assert_eq!(changed_in_recap("localhost : ok=1 changed=0"), None);
     }
 }

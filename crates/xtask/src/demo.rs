@@ -4,7 +4,7 @@ use crate::{
     ansible::{Ansible, LAB_RUN},
     campaign::changed_in_recap,
     deps,
-    run::{ask, execute, is_root, root, run_reading, say},
+    run::{ask, execute, is_root, run_reading, say, target_dir},
     spec::field,
     stage,
 };
@@ -68,10 +68,7 @@ struct Story {
 
 impl Demo {
     pub fn new(stage: PathBuf, name: &str) -> anyhow::Result<Self> {
-        Ok(Self {
-            ansible: Ansible::new(stage, root().join("target").join(name))?,
-            began: Instant::now(),
-        })
+        Ok(Self { ansible: Ansible::new(stage, target_dir().join(name))?, began: Instant::now() })
     }
 
     fn phase(&self, text: &str) {

@@ -1,7 +1,7 @@
 //! `cargo xtask dist`: the collection's tarball, the standalone programs, and whether they keep their size.
 
 use crate::{
-    run::{MUSL, MUSL_ARM, ask, cargo, command, execute, in_python_env, root, say},
+    run::{MUSL, MUSL_ARM, ask, cargo, command, execute, in_python_env, say, target_dir},
     spec,
     stage::{self, megabytes},
 };
@@ -14,7 +14,7 @@ const LARGEST: (f64, f64) = (7.0, 3.2);
 pub fn run() -> anyhow::Result<()> {
     let tree = stage::release()?.join("ansible_collections/quorate/controlplane");
     sizes(&tree)?;
-    let dist = root().join("target/dist");
+    let dist = target_dir().join("dist");
     fs::create_dir_all(&dist)?;
     let mut build = command("ansible-galaxy", ["collection", "build", "--force", "--output-path"]);
     in_python_env(&mut build)?;
@@ -50,18 +50,18 @@ fn standalone() -> anyhow::Result<()> {
             build.args(["--bin", module.name()]);
         }
         execute(&mut build)?;
-        let to = root().join("target/dist/library").join(arch);
+        let to = target_dir().join("dist/library").join(arch);
         fs::create_dir_all(&to)?;
         for module in &modules {
             fs::copy(
-                root().join("target").join(target).join("standalone").join(module.name()),
+                target_dir().join(target).join("standalone").join(module.name()),
                 to.join(module.name()),
             )?;
         }
     }
     say(&format!(
         "the tarball and the standalone programs are in {}",
-        root().join("target/dist").display()
+        target_dir().join("dist").display()
     ));
     Ok(())
 }

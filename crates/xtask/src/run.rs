@@ -36,6 +36,11 @@ pub fn root() -> PathBuf {
     own.ancestors().nth(2).map_or_else(|| own.clone(), Path::to_path_buf)
 }
 
+/// Where cargo puts what it builds, and the tasks what they make.
+pub fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
 /// Whether we are root.
 pub fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)

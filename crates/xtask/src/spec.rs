@@ -1,6 +1,6 @@
 //! What the built program says of its modules: the one source of documentation and of the controller's `argument_spec`.
 
-use crate::run::{MUSL, ask, cargo, command, execute, root};
+use crate::run::{MUSL, ask, cargo, command, execute, target_dir};
 use anyhow::Context;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -60,7 +60,7 @@ impl Module {
 /// Builds the development program and returns its path.
 pub fn program() -> anyhow::Result<PathBuf> {
     execute(&mut cargo(["build", "--quiet", "--workspace", "--bin", "quorate", "--target", MUSL]))?;
-    Ok(root().join("target").join(MUSL).join("debug/quorate"))
+    Ok(target_dir().join(MUSL).join("debug/quorate"))
 }
 
 /// Asks the built program.

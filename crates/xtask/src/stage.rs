@@ -1,7 +1,7 @@
 //! `cargo xtask stage`: the collection as an installable tree, with its programs.
 
 use crate::{
-    run::{MUSL, MUSL_ARM, cargo, command, execute, root, say},
+    run::{MUSL, MUSL_ARM, cargo, command, execute, root, say, target_dir},
     spec::{self, Module},
 };
 use anyhow::{Context, bail};
@@ -51,9 +51,9 @@ pub fn dev() -> anyhow::Result<PathBuf> {
 
 fn stage(profile: Profile) -> anyhow::Result<PathBuf> {
     let modules = spec::modules()?;
-    let stage = root().join("target/stage");
+    let stage = target_dir().join("stage");
     // Made beside and swapped in: a playbook that runs from the tree never meets half of one.
-    let fresh = root().join("target").join(format!("stage.{}", std::process::id()));
+    let fresh = target_dir().join(format!("stage.{}", std::process::id()));
     let tree = fresh.join("ansible_collections/quorate/controlplane");
     fs::create_dir_all(&tree)?;
     let sources = root().join("ansible_collections/quorate/controlplane");
@@ -97,7 +97,7 @@ fn programs(profile: Profile, bin: &Path) -> anyhow::Result<()> {
         execute(build.args(flags))?;
         let program = bin.join(arch).join("quorate");
         fs::create_dir_all(program.parent().unwrap_or(bin))?;
-        let made = root().join("target").join(target).join(folder).join("quorate");
+        let made = target_dir().join(target).join(folder).join("quorate");
         if profile == Profile::Dev {
             // Debug information is nine tenths of it, and would travel to every host.
             execute(command("strip", ["-o"]).arg(&program).arg(&made))?;

@@ -4,7 +4,7 @@ use crate::{
     check, deps,
     run::{
         MUSL, MUSL_ARM, ask, cargo, command, execute, in_python_env, is_root, python_env, root,
-        run_reading, say, without_lab,
+        run_reading, say, target_dir, without_lab,
     },
     spec::field,
     stage,
@@ -146,7 +146,7 @@ fn of_result_line(line: &str) -> Tally {
 fn protocol_on_aarch64() -> anyhow::Result<Tally> {
     let what = ["--workspace", "--bin", "quorate", "--example", "trouble", "--target", MUSL_ARM];
     execute(cargo(["build", "--quiet"]).args(what))?;
-    let program = root().join("target").join(MUSL_ARM).join("debug/quorate");
+    let program = target_dir().join(MUSL_ARM).join("debug/quorate");
     let under_qemu = format!("qemu-aarch64-static {}", program.display());
     counted(
         command(test_program("quorate")?, ["protocol::"])
