@@ -87,7 +87,7 @@ impl Cluster {
         let mut why = vec![];
         for url in self.seeds.clone() {
             let list = async { self.connection(&url).await?.members().await };
-            match list.await {
+            match Box::pin(list).await {
                 Ok(list) => return Ok(list),
                 Err(fault) => why.push((url, fault.text)),
             }
@@ -129,10 +129,10 @@ impl Cluster {
         reading.answers = answers_of(&reading.members, &seen);
         self.id = Some(reading.cluster_id);
         self.known = reading.members.iter().flat_map(|m| m.client_urls.iter().cloned()).collect();
-        self.add_alarms(&mut reading).await;
+        Box::pin(self.add_alarms(&mut reading)).await;
         let corrupt = reading.alarms.iter().flatten().any(|alarm| alarm.kind == AlarmKind::Corrupt);
         if hash || corrupt {
-            self.add_hashes(&mut reading).await;
+            Box::pin(self.add_hashes(&mut reading)).await;
         }
         Ok(reading)
     }
@@ -225,7 +225,7 @@ impl Cluster {
     async fn add_alarms(&mut self, reading: &mut Reading) {
         for url in linearizable_urls(reading) {
             let alarms = async { self.connection(&url).await?.alarms().await };
-            if let Ok(alarms) = alarms.await {
+            if let Ok(alarms) = Box::pin(alarms).await {
                 reading.alarms = Some(alarms);
                 return;
             }
@@ -251,7 +251,7 @@ impl Cluster {
                 // a rule of thumb of a slow disk, with the same floor as other calls
                 let deadline = self.access.per_call.max(Duration::from_secs(bytes / 10_000_000));
                 let hash = async { self.connection(&url).await?.hash_kv(revision, deadline).await };
-                let hash = hash.await.ok();
+                let hash = Box::pin(hash).await.ok();
                 reading.answers.entry(id).and_modify(|answer| answer.hash = hash);
             }
             let mut compacted = reading

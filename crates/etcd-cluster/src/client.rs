@@ -90,8 +90,9 @@ impl Connection {
         Ok(Self {
             url: url.to_owned(),
             per_call: access.per_call,
-            client: Client::connect([url], Some(options)).await?,
-            strict: Client::connect([url], Some(strict)).await?,
+            // boxed: the future of a connection is tens of KiB, and would be part of every caller's
+            client: Box::pin(Client::connect([url], Some(options))).await?,
+            strict: Box::pin(Client::connect([url], Some(strict))).await?,
         })
     }
 

@@ -49,7 +49,7 @@ pub enum Doubt {
     ListUnknown,
     /// Its member list differs from the others'.
     ListDiffers,
-    /// No Node belongs to it.
+    /// No Node of its name, or none that was said to be healthy.
     NoNode,
     /// The kubelet beside it has not renewed its lease.
     LeaseStale,
@@ -64,12 +64,19 @@ impl Doubt {
             Self::NoLeader
             | Self::LeaderDiffers(_)
             | Self::TermDiffers(_)
-            | Self::AlarmsUnknown => true,
-            Self::Lagging(_) | Self::ListUnknown | Self::ListDiffers => true,
+            | Self::AlarmsUnknown
+            | Self::Lagging(_)
+            | Self::ListUnknown
+            | Self::ListDiffers => true,
             Self::NotLinearizable(fault) => fault.as_ref().is_none_or(|fault| {
                 matches!(
                     fault.kind,
-                    Kind::NoLeader | Kind::LeaderChanged | Kind::TimedOut | Kind::TooManyRequests
+                    Kind::NoLeader
+                        | Kind::LeaderChanged
+                        | Kind::TimedOut
+                        | Kind::TooManyRequests
+                        // it answered before, so it was waiting for somebody else
+                        | Kind::Deadline
                 )
             }),
             _ => false,
@@ -96,7 +103,7 @@ impl fmt::Display for Doubt {
             Self::Lagging(entries) => write!(f, "is {entries} log entries behind"),
             Self::ListUnknown => f.write_str("its member list could not be read"),
             Self::ListDiffers => f.write_str("its member list differs from the others'"),
-            Self::NoNode => f.write_str("has no Node"),
+            Self::NoNode => f.write_str("no healthy Node belongs to it"),
             Self::LeaseStale => f.write_str("the kubelet's lease is stale"),
             Self::ComponentsDown => f.write_str("its Kubernetes components are not all ready"),
         }

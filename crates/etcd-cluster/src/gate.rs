@@ -263,7 +263,6 @@ impl World {
 
     fn take(&mut self, facts: &Facts, step: SubStep, permit: Permit) -> Result<(), Unsafe> {
         match step {
-            SubStep::Start(_) => Ok(()),
             SubStep::Stop(id) if self.listed.contains(&id) => {
                 self.alive.remove(&id);
                 self.hold(facts, step)
@@ -271,12 +270,17 @@ impl World {
             SubStep::Restart(id) | SubStep::Defragment(id) if self.listed.contains(&id) => {
                 self.be_away(facts, step, id, permit)
             }
-            // a learner that goes away or leaves takes no vote with it
-            SubStep::Stop(_) | SubStep::Restart(_) | SubStep::Defragment(_) => Ok(()),
-            SubStep::Remove(id) if !self.listed.contains(&id) => Ok(()),
-            SubStep::Remove(id) => self.remove(facts, step, id, permit),
+            SubStep::Remove(id) if self.listed.contains(&id) => {
+                self.remove(facts, step, id, permit)
+            }
             SubStep::Add => self.add(facts, step),
             SubStep::Promote(id) => self.promote(facts, step, id, permit),
+            // a learner that goes away or leaves takes no vote with it, and whoever comes back is not alive before it is proven
+            SubStep::Stop(_)
+            | SubStep::Remove(_)
+            | SubStep::Start(_)
+            | SubStep::Restart(_)
+            | SubStep::Defragment(_) => Ok(()),
         }
     }
 

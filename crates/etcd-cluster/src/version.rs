@@ -27,7 +27,7 @@ pub enum AddRule {
 impl AddRule {
     /// Tells the rule that whichever member serves the call will apply.
     pub fn of<'a>(versions: impl IntoIterator<Item = &'a str>) -> Self {
-        let lax = |v: (u32, u32, u32)| v >= (3, 6, 11) || (v >= (3, 5, 30) && v < (3, 6, 0));
+        let lax = |v: (u32, u32, u32)| v >= (3, 6, 11) || ((3, 5, 30)..(3, 6, 0)).contains(&v);
         let mut all = versions.into_iter().map(|text| parse(text).is_some_and(lax)).peekable();
         let some = all.peek().is_some();
         if some && all.all(|lax| lax) { Self::QuorumConnected } else { Self::AllConnected }

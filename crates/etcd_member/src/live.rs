@@ -86,7 +86,9 @@ impl Live {
     /// Sends one step.
     pub async fn apply(&mut self, step: &Step, observed: &Observed) -> anyhow::Result<Applied> {
         match step {
-            Step::MoveLeader(which) | Step::HandOver(which) => self.move_leader(which, &observed.reading).await,
+            Step::MoveLeader(which) | Step::HandOver(which) => {
+                self.move_leader(which, &observed.reading).await
+            }
             Step::Remove(which) => self.remove(which, &observed.reading).await,
             Step::Disarm(alarm) => {
                 let peer = self.cluster.to_peer(&observed.reading, alarm.member).await?;

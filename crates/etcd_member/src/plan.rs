@@ -51,7 +51,9 @@ fn follower(reading: &Reading, target: &Member) -> Result<Vec<Step>, Refusal> {
         let label = target.label();
         return Err(Refusal::passing(
             "no_successor",
-            format!("cannot move leadership away from {label}: no other voter answers a linearizable read, one is needed to lead; repair one first"),
+            format!(
+                "cannot move leadership away from {label}: no other voter answers a linearizable read, one is needed to lead; repair one first"
+            ),
         ));
     }
     Ok(vec![Step::HandOver(target.into())])
@@ -232,9 +234,11 @@ pub fn limit(wanted: &Wanted, step: &Step) -> Limit {
     Limit::fail(match step {
         Step::AwaitVoter(_) | Step::AwaitHealthy(_) => wanted.timeout,
         Step::AwaitProven => Duration::from_secs(60),
-        Step::MoveLeader(_) | Step::HandOver(_) | Step::Remove(_) | Step::AwaitGone(_) | Step::Disarm(_) => {
-            Duration::from_secs(30)
-        }
+        Step::MoveLeader(_)
+        | Step::HandOver(_)
+        | Step::Remove(_)
+        | Step::AwaitGone(_)
+        | Step::Disarm(_) => Duration::from_secs(30),
     })
 }
 

@@ -94,7 +94,9 @@ impl fmt::Display for Step {
                     SETTLE.as_secs()
                 )
             }
-            Self::MoveLeader(which) | Self::HandOver(which) => write!(f, "move leadership away from {}", which.label),
+            Self::MoveLeader(which) | Self::HandOver(which) => {
+                write!(f, "move leadership away from {}", which.label)
+            }
             Self::Remove(which) => write!(f, "remove member {}", which.label),
             Self::AwaitGone(which) => {
                 write!(f, "wait until no member lists {} any more", which.label)
@@ -117,7 +119,9 @@ pub fn project(observed: &Observed, step: &Step) -> Observed {
             let ids = next.reading.members.iter().map(|member| member.id);
             next.proven_for_ms = ids.map(|id| (id, settled)).collect();
         }
-        Step::MoveLeader(which) | Step::HandOver(which) => lead_elsewhere(&mut next.reading, which.id),
+        Step::MoveLeader(which) | Step::HandOver(which) => {
+            lead_elsewhere(&mut next.reading, which.id)
+        }
         Step::Remove(which) => {
             next.reading.members.retain(|member| member.id != which.id);
             next.reading.answers.remove(&which.id);

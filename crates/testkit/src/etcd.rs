@@ -20,7 +20,7 @@ use std::{
 };
 
 /// How long a cluster may take to come up on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A cluster of real etcd processes.
 pub struct Etcd {
@@ -194,8 +194,12 @@ impl Etcd {
     /// When it cannot be started.
     pub async fn start_added(&mut self, index: usize) -> anyhow::Result<()> {
         let listed = self.client(0).await?.member_list().await?;
-        let urls: Vec<&str> =
-            listed.members().iter().flat_map(|m| m.peer_urls()).map(String::as_str).collect();
+        let urls: Vec<&str> = listed
+            .members()
+            .iter()
+            .flat_map(etcd_client::Member::peer_urls)
+            .map(String::as_str)
+            .collect();
         let all = (0..self.members.len()).filter(|at| urls.contains(&self.peer_url(*at).as_str()));
         let initial = all
             .map(|at| format!("{}={}", self.name(at), self.peer_url(at)))

@@ -360,4 +360,23 @@ async fn an_emptied_member_counts_as_broken_and_can_be_removed() {
 fn missing_certificates_are_named() {
     let reply = Call::new(PROGRAM, &json!({"state": "absent", "name": "cp2", "ca_cert": "/nonexistent/ca.crt", "client_cert": "/a", "client_key": "/b"})).run();
     assert!(reply.failed() && reply.msg().contains("/nonexistent/ca.crt"), "{}", reply.json);
+    assert!(reply.msg().starts_with("failed to reach etcd: read "), "{}", reply.msg());
+}
+
+#[test]
+fn a_file_of_arguments_does_as_well_as_standard_input() {
+    let args =
+        json!({"state": "absent", "name": "cp2", "endpoints": "http://127.0.0.1:1", "timeout": 5});
+    let dir = tempfile::tempdir().unwrap();
+    for reply in
+        [Call::new(PROGRAM, &args).run(), Call::new(PROGRAM, &args).run_from_file(dir.path())]
+    {
+        assert!(reply.failed() && !reply.changed() && reply.status != 0, "{}", reply.json);
+        assert!(
+            reply.msg().contains("no endpoint told the member list")
+                && reply.msg().contains("refused"),
+            "{}",
+            reply.msg()
+        );
+    }
 }
