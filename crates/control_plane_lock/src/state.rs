@@ -182,7 +182,7 @@ fn free(lease: &mut Lease) {
 /// What is shown of the lock.
 #[derive(Clone, PartialEq, Debug, Serialize, Returns)]
 pub struct View {
-    /// Who holds the lock; nothing when it is free. Other modules take it as C(lock_holder).
+    /// Who holds the lock; nothing when it is free. Other modules want it where they ask for the holder.
     pub holder: Option<String>,
     /// What is being done; nothing when nothing is.
     pub operation: Option<String>,

@@ -51,8 +51,11 @@ impl Module for K8sNode {
 
     fn kind(step: &Step) -> Kind {
         match step.act {
-            Act::AwaitGone | Act::AwaitSilence | Act::AwaitDetached => Kind::Wait,
-            Act::AwaitReady | Act::AwaitDeleted => Kind::Wait,
+            Act::AwaitGone
+            | Act::AwaitSilence
+            | Act::AwaitDetached
+            | Act::AwaitReady
+            | Act::AwaitDeleted => Kind::Wait,
             _ => Kind::Change,
         }
     }

@@ -124,7 +124,7 @@ impl Kubernetes {
         let Some(etcd) = self.etcd.as_mut() else {
             return if needed { Member::Unasked } else { Member::Unneeded };
         };
-        let members = match etcd.members().await {
+        let members = match Box::pin(etcd.members()).await {
             Ok(members) => members,
             Err(error) => return Member::Unknown(error.to_string()),
         };

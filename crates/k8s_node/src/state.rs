@@ -204,35 +204,39 @@ impl fmt::Display for Step {
 /// The state expected after a step, in the worst case.
 pub fn project(observed: &Observed, step: &Step) -> Observed {
     let mut after = observed.clone();
-    let node = &mut after.node;
+    if let Some(node) = &mut after.node {
+        change(node, &step.act);
+    }
     match &step.act {
-        Act::Cordon | Act::Uncordon => {
-            node.iter_mut().for_each(|node| node.cordoned = step.act == Act::Cordon)
+        Act::Evict => {
+            for pod in after.pods.iter_mut().filter(|pod| !pod.stays) {
+                (pod.terminating, pod.held) = (true, None);
+            }
         }
-        Act::OutOfService | Act::InService => {
-            node.iter_mut().for_each(|node| node.out_of_service = step.act == Act::OutOfService);
-        }
-        Act::Evict => after.pods.iter_mut().filter(|pod| !pod.stays).for_each(|pod| {
-            (pod.terminating, pod.held) = (true, None);
-        }),
         Act::AwaitGone => after.pods.retain(|pod| pod.stays),
-        Act::AwaitSilence => {
-            let silent = kube_cluster::BLIND_AFTER.as_secs() + 1;
-            node.iter_mut().for_each(|node| node.lease_age = Some(silent));
-        }
         Act::AwaitDetached => after.attachments.clear(),
-        Act::AwaitReady => {
-            let node = node.get_or_insert_default();
-            (node.ready, node.lease_age, node.deleting) = (Ready::Yes, Some(0), false);
-        }
-        Act::Delete => {
-            node.iter_mut().for_each(|node| node.deleting = true);
-            after.deleted = Some(step.uid.clone());
-        }
-        Act::AwaitDeleted => *node = None,
+        Act::AwaitReady => change(after.node.get_or_insert_default(), &step.act),
+        Act::Delete => after.deleted = Some(step.uid.clone()),
+        Act::AwaitDeleted => after.node = None,
         Act::ForgetPassword(_) => after.password = None,
+        Act::Cordon | Act::Uncordon | Act::OutOfService | Act::InService | Act::AwaitSilence => {}
     }
     after
+}
+
+fn change(node: &mut Node, act: &Act) {
+    match act {
+        Act::Cordon => node.cordoned = true,
+        Act::Uncordon => node.cordoned = false,
+        Act::OutOfService => node.out_of_service = true,
+        Act::InService => node.out_of_service = false,
+        Act::AwaitSilence => node.lease_age = Some(kube_cluster::BLIND_AFTER.as_secs() + 1),
+        Act::AwaitReady => {
+            (node.ready, node.lease_age, node.deleting) = (Ready::Yes, Some(0), false);
+        }
+        Act::Delete => node.deleting = true,
+        _ => {}
+    }
 }
 
 /// What is shown of a node.

@@ -6,9 +6,13 @@ use k8s_openapi::jiff::fmt::rfc2822;
 use kube::{client::Body, core::Status};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, fmt, time::Duration};
+use tokio::time::Instant;
 
 /// Longer than an etcd election (k3s: 5 to 7 s), so that a call survives one.
 const ANSWER: Duration = Duration::from_secs(15);
+/// A read is repeated for this long: a load balancer cuts the connections of a server that it takes out, and etcd has elections.
+const READ_AGAIN: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(250);
 /// Asks for an object's metadata alone.
 const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,\
                              application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
@@ -80,6 +84,17 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+impl Error {
+    /// Whether the same call may soon get another answer. Whether it may be repeated is another question.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::NotNow { .. } => true,
+            Self::Denied { status, .. } => (500..=504).contains(status),
+            _ => false,
+        }
+    }
+}
+
 /// An answer, and the server's clock when it was given.
 pub(crate) struct Answer<T> {
     pub value: T,
@@ -144,7 +159,30 @@ impl Cluster {
         Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
     }
 
+    /// Reads are repeated, changes never: whether one took effect is for the caller to see.
     async fn exchange<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&serde_json::Value>,
+        form: Form,
+    ) -> Result<Answer<T>, Error> {
+        let since = Instant::now();
+        loop {
+            match self.exchange_once(method.clone(), path, body, form).await {
+                Err(error)
+                    if method == Method::GET
+                        && error.may_pass()
+                        && since.elapsed() < READ_AGAIN =>
+                {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn exchange_once<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,

@@ -1,10 +1,13 @@
 //! The proof, right before a destructive step, that the run may still make it.
 
 use crate::{Access, Cluster, Error, Holder, LockName, Operation, Written};
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+use tokio::time::Instant;
 
-/// Another task of the same run may write the record meanwhile; nobody writes it three times in a row.
-const ATTEMPTS: usize = 3;
+/// How long the proof is tried for: another task of the same run may write the record meanwhile, a load balancer may cut the connection, and etcd
+/// may hold an election.
+const PATIENCE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// Where the lock of an operation lies, and who this run is. As options of a module.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -90,16 +93,29 @@ impl Cluster {
     /// # Errors
     /// As there.
     pub async fn assert_held(&self, name: &LockName, holder: &Holder) -> Result<Held, Unproven> {
-        for _ in 0..ATTEMPTS {
-            let seen = self.lock(name).await.map_err(Unproven::Unknown)?;
-            let lock = seen.held_by(holder).map_err(|why| lost(name, &why))?;
-            let operation = lock.operation.clone();
-            let renewed = self.renew_lock(name, &seen, &BTreeMap::new()).await;
-            if renewed.map_err(Unproven::Unknown)? == Written::Done {
-                return Ok(Held { operation });
+        let since = Instant::now();
+        loop {
+            let unproven = match self.prove(name, holder).await {
+                Ok(Some(held)) => return Ok(held),
+                Ok(None) => lost(name, "somebody else keeps writing it"),
+                Err(Unproven::Unknown(error)) if error.may_pass() => Unproven::Unknown(error),
+                Err(unproven) => return Err(unproven),
+            };
+            if since.elapsed() > PATIENCE {
+                return Err(unproven);
             }
+            tokio::time::sleep(PAUSE).await;
         }
-        Err(lost(name, "somebody else keeps writing it"))
+    }
+
+    /// One attempt; none when somebody else wrote in between.
+    async fn prove(&self, name: &LockName, holder: &Holder) -> Result<Option<Held>, Unproven> {
+        let seen = self.lock(name).await.map_err(Unproven::Unknown)?;
+        let lock = seen.held_by(holder).map_err(|why| lost(name, &why))?;
+        let operation = lock.operation.clone();
+        let renewed = self.renew_lock(name, &seen, &BTreeMap::new()).await;
+        let renewed = renewed.map_err(Unproven::Unknown)?;
+        Ok((renewed == Written::Done).then_some(Held { operation }))
     }
 }
 

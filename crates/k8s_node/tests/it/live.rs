@@ -50,7 +50,7 @@ fn a_drain_waits_for_a_budget_and_more_pods_than_go_at_once() {
     assert_eq!(checked["diff"]["after"]["pods"], json!([]));
     let call = world.call("w-drain", "drained", &json!({"timeout": 120}));
     let drain = thread::spawn(move || call.run());
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_mins(1);
     let pods = "/api/v1/namespaces/default/pods?fieldSelector=spec.nodeName%3Dw-drain";
     while world.api.get(pods).unwrap()["items"].as_array().unwrap().len() > 1 {
         assert!(Instant::now() < until, "the pods without a budget stay");
@@ -154,7 +154,7 @@ fn a_node_goes_by_its_uid_and_its_finalizers_are_named() {
     world
         .api
         .edit("/api/v1/nodes/w-gone", |node| {
-            node["metadata"]["finalizers"] = json!(["wrangler.cattle.io/node"])
+            node["metadata"]["finalizers"] = json!(["wrangler.cattle.io/node"]);
         })
         .unwrap();
     settled(
@@ -191,7 +191,7 @@ fn a_node_that_is_replaced_meanwhile_is_left_alone() {
     world
         .api
         .edit("/api/v1/nodes/w-replaced", |node| {
-            node["metadata"]["finalizers"] = json!(["example.com/x"])
+            node["metadata"]["finalizers"] = json!(["example.com/x"]);
         })
         .unwrap();
     let call = world.call("w-replaced", "absent", &json!({"timeout": 60}));

@@ -71,7 +71,7 @@ impl World {
     pub fn hear(&self, name: &str, silent: Duration) {
         self.api
             .edit(&format!("{LEASES}/{name}"), |lease| {
-                lease["spec"]["renewTime"] = json!(ago(silent))
+                lease["spec"]["renewTime"] = json!(ago(silent));
             })
             .unwrap();
     }
