@@ -28,8 +28,6 @@ pub fn yaml(pve_secret: &str) -> String {
     pve_storage: {storage}
     pve_image: {import}:import/{image}
     control_plane_endpoint: {lb}:{api}
-    kubeadm_join_options:
-      ignore_preflight_errors: [{ignored}]
     kubeadm_ignore_preflight_errors: [{ignored}]
     haproxy_sockets:
       - /run/haproxy/admin.sock
@@ -52,9 +50,7 @@ pub fn yaml(pve_secret: &str) -> String {
         image = plan::IMPORT_IMAGE,
         lb = LOAD_BALANCER.address(),
         api = plan::API_PORT,
-        ignored = cluster::IGNORED,
         name = LOAD_BALANCER.name,
-        ignored = cluster::IGNORED,
     )
 }
 

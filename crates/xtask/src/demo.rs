@@ -30,16 +30,16 @@ const CALM: Duration = Duration::from_secs(4);
 const FAULT_SHOWS: Duration = Duration::from_secs(60);
 
 pub fn run(args: &[String]) -> anyhow::Result<()> {
-    let keep = match args {
-        [] => false,
-        [flag] if flag == "--keep" => true,
-        other => bail!("unknown arguments {other:?}: [--keep] (leaves the lab up)"),
-    };
+    let known = ["--keep", "--dev"];
+    if let Some(other) = args.iter().find(|arg| !known.contains(&arg.as_str())) {
+        bail!("unknown argument {other:?}: [--keep] leaves the lab up, [--dev] takes the development build");
+    }
+    let (keep, dev) = (args.iter().any(|arg| arg == "--keep"), args.iter().any(|arg| arg == "--dev"));
     if !is_root() {
         bail!("the demo boots hosts and needs root; \"cargo xtask test --no-lab\" runs without");
     }
     deps::all(true)?;
-    let demo = Demo::new(stage::release()?, "demo")?;
+    let demo = Demo::new(if dev { stage::dev()? } else { stage::release()? }, "demo")?;
     demo.phase("boot three control planes, a load balancer and a Proxmox VE API");
     execute(&mut demo.ansible.lab(&["up"]))?;
     let told = demo.show();
@@ -201,7 +201,7 @@ impl Demo {
             events,
         ];
         for (_, address) in MEMBERS {
-            words.extend(["--member".to_owned(), format!("https://{address}:6443")]);
+            words.extend(["--members".to_owned(), format!("https://{address}:6443")]);
         }
         words.extend(self.etcd()?);
         let words: Vec<_> = words.iter().map(String::as_str).collect();
@@ -276,38 +276,35 @@ impl Demo {
     }
 }
 
-/// The clients at work.
-struct Watching(Child);
+/// The clients at work, and the way to HAProxy's runtime socket that one of them follows.
+struct Watching {
+    clients: Child,
+    forward: Child,
+}
 
 impl Watching {
     fn begin(demo: &Demo) -> anyhow::Result<Self> {
         let events = demo.file("events.jsonl").display().to_string();
-        let kubeconfig = kubeconfig();
-        let etcd = demo.etcd()?;
-        let mut words = vec![
-            "watch",
-            "--kubeconfig",
-            &kubeconfig,
-            "--events",
-            &events,
-            "--deadline-seconds",
-            "900",
-        ];
+        let (kubeconfig, etcd) = (kubeconfig(), demo.etcd()?);
+        let socket = format!("{LAB_RUN}/haproxy.sock");
+        _ = fs::remove_file(&socket);
+        let (config, forward) = (format!("{LAB_RUN}/ssh_config"), format!("{socket}:/run/haproxy/admin.sock"));
+        let forward = demo.ansible.inside("ssh", &["-F", &config, "-N", "-L", &forward, "lb"]).stdin(Stdio::null()).spawn()?;
+        let mut words = vec!["watch", "--kubeconfig", &kubeconfig, "--events", &events, "--deadline-seconds", "900", "--haproxy", &socket];
         words.extend(etcd.iter().map(String::as_str));
-        let child = demo
-            .ansible
-            .witness(&words)
-            .stdin(Stdio::null())
-            .spawn()
-            .context("failed to start the witness")?;
-        Ok(Self(child))
+        // However the rest goes, both are ended.
+        let mut watching = Self { clients: Command::new("true").spawn()?, forward };
+        wait_for(|| fs::exists(&socket).unwrap_or(false), "the way to HAProxy's runtime socket")?;
+        watching.clients = demo.ansible.witness(&words).stdin(Stdio::null()).spawn().context("failed to start the witness")?;
+        wait_for(|| fs::metadata(&events).is_ok_and(|file| file.len() > 0), "the witness")?;
+        Ok(watching)
     }
 
     /// Asks it to stop and waits until it has written everything down.
     fn end(mut self, demo: &Demo) -> anyhow::Result<()> {
         // The lab's program has become the witness by exec: the process is the same.
-        execute(&mut crate::run::command("kill", ["-s", "TERM", &self.0.id().to_string()]))?;
-        let status = self.0.wait()?;
+        execute(&mut crate::run::command("kill", ["-s", "TERM", &self.clients.id().to_string()]))?;
+        let status = self.clients.wait()?;
         if !status.success() {
             bail!("the witness ended with {status}: {}", demo.file("events.jsonl").display());
         }
@@ -318,11 +315,24 @@ impl Watching {
 impl Drop for Watching {
     /// However the demo ends, its clients end with it.
     fn drop(&mut self) {
-        if matches!(self.0.try_wait(), Ok(None)) {
-            _ = self.0.kill();
-            _ = self.0.wait();
+        for child in [&mut self.clients, &mut self.forward] {
+            if matches!(child.try_wait(), Ok(None)) {
+                _ = child.kill();
+                _ = child.wait();
+            }
         }
     }
+}
+
+fn wait_for(there: impl Fn() -> bool, what: &str) -> anyhow::Result<()> {
+    let until = Instant::now() + Duration::from_secs(10);
+    while !there() {
+        if Instant::now() > until {
+            bail!("{what} did not come up within 10 s");
+        }
+        sleep(Duration::from_millis(50));
+    }
+    Ok(())
 }
 
 fn kubeconfig() -> String {
