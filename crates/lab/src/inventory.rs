@@ -50,6 +50,7 @@ pub fn yaml(pve_secret: &str) -> String {
         image = plan::IMPORT_IMAGE,
         lb = LOAD_BALANCER.address(),
         api = plan::API_PORT,
+        ignored = cluster::IGNORED,
         name = LOAD_BALANCER.name,
     )
 }
