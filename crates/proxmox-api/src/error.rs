@@ -77,9 +77,9 @@ impl Error {
     /// What the failure means for the caller.
     pub fn class(&self) -> Class {
         match self {
-            Self::Unreachable { .. } => Class::Unknown,
             // 595: no route to the other node, 596: it did not answer in time, 599: it hung up.
-            Self::Refused { status: 595 | 596 | 599 | 502..=504, .. } => Class::Unknown,
+            Self::Unreachable { .. }
+            | Self::Refused { status: 595 | 596 | 599 | 502..=504, .. } => Class::Unknown,
             Self::Refused { status: 401 | 403, .. } => Class::Denied,
             Self::Refused { text, fields, .. } => {
                 let field = fields

@@ -1,4 +1,8 @@
 //! What a user may write, and what it means.
+#![expect(
+    clippy::doc_markdown,
+    reason = "doc comments here are Ansible's documentation, in its own markup"
+)]
 
 use ansible_module::{BadArgs, Options, Seconds, Secret};
 use proxmox_api::{Access, Given, is_drive_key};

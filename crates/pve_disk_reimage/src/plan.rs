@@ -234,5 +234,5 @@ pub fn limit(wanted: &Wanted, step: &Step) -> Limit {
 
 /// How long the whole may take.
 pub fn deadline(wanted: &Wanted) -> Duration {
-    wanted.timeout * 2 + wanted.lock_timeout + Duration::from_secs(120)
+    wanted.timeout * 2 + wanted.lock_timeout + Duration::from_mins(2)
 }

@@ -92,117 +92,113 @@ impl From<Unsafe> for Refusal {
 
 impl fmt::Display for Unsafe {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Self::NotFound(vmid) => {
-                write!(
-                    f,
-                    "found no VM with vmid {vmid} among the guests the token may see; check it, and that the token has VM.Audit on it"
-                )
-            }
-            Self::NameDiffers { found, wanted } => {
-                write!(
-                    f,
-                    "VM {} is named {:?}, not {wanted:?}: nothing is done to it; correct vmid or name",
-                    found.vmid, found.name
-                )
-            }
-            Self::NodeDiffers { found, node, wanted } => write!(
-                f,
-                "{found} is on node {node:?}, not {wanted:?}; correct node or leave it out"
+        let said = self.about_machine().or_else(|| self.about_rest()).or_else(|| self.about_disk());
+        f.write_str(&said.unwrap_or_else(|| self.about_old_disk()))
+    }
+}
+
+impl Unsafe {
+    /// It is not the machine that is meant.
+    fn about_machine(&self) -> Option<String> {
+        Some(match self {
+            Self::NotFound(vmid) => format!(
+                "found no VM with vmid {vmid} among the guests the token may see; check it, and that the token has VM.Audit on it"
             ),
-            Self::UuidDiffers { found, uuid, wanted } => write!(
-                f,
+            Self::NameDiffers { found, wanted } => format!(
+                "VM {} is named {:?}, not {wanted:?}: nothing is done to it; correct vmid or name",
+                found.vmid, found.name
+            ),
+            Self::NodeDiffers { found, node, wanted } => {
+                format!("{found} is on node {node:?}, not {wanted:?}; correct node or leave it out")
+            }
+            Self::UuidDiffers { found, uuid, wanted } => format!(
                 "{found} has UUID {}, not {wanted}: it is another machine, and nothing is done to it; look it up again with pve_guest",
                 uuid.as_deref().unwrap_or("none")
             ),
-            Self::DigestDiffers { found, digest, wanted } => {
-                write!(
-                    f,
-                    "config of {found} has digest {digest}, not {wanted}: it was changed since it was looked at; look at it again"
-                )
-            }
-            Self::NoDisk { found, disk, disks } => {
-                write!(f, "{found} has no disk {disk}; it has {}", disks.join(", "))
-            }
-            Self::DiskDiffers { found, disk, volume, condemned } => write!(
-                f,
-                "{disk} of {found} is {volume}, not {condemned}, and its description does not say that it replaced that; look it up again with pve_guest"
+            Self::DigestDiffers { found, digest, wanted } => format!(
+                "config of {found} has digest {digest}, not {wanted}: it was changed since it was looked at; look at it again"
             ),
-            Self::NotOwned { found, volume } => {
-                write!(
-                    f,
-                    "volume {volume} does not belong to {found} by its name, and Proxmox VE would drop it instead of keeping it; rename or move it first"
-                )
-            }
-            Self::Template(vm) => write!(f, "{vm} is a template; its disks are the base of others"),
+            Self::Template(vm) => format!("{vm} is a template; its disks are the base of others"),
+            _ => return None,
+        })
+    }
+
+    /// It is the machine, and it is not left in peace.
+    fn about_rest(&self) -> Option<String> {
+        Some(match self {
             Self::Running { found, task: None } => {
-                write!(
-                    f,
+                format!(
                     "{found} is not stopped, and a disk in use is not replaced; stop it with pve_guest first"
                 )
             }
-            Self::Running { found, task: Some(task) } => {
-                write!(
-                    f,
-                    "task {task} is about to start {found}, and a disk in use is not replaced; stop it with pve_guest first"
-                )
-            }
-            Self::HaActive { found, state } => {
-                write!(
-                    f,
-                    "HA service of {found} is in state {state:?} and may start it at any time; stop it with pve_guest, which asks the HA stack"
-                )
-            }
-            Self::Pending { found, keys } => write!(
-                f,
+            Self::Running { found, task: Some(task) } => format!(
+                "task {task} is about to start {found}, and a disk in use is not replaced; stop it with pve_guest first"
+            ),
+            Self::HaActive { found, state } => format!(
+                "HA service of {found} is in state {state:?} and may start it at any time; stop it with pve_guest, which asks the HA stack"
+            ),
+            Self::Pending { found, keys } => format!(
                 "changes of {} wait to be applied to {found}, and any write would carry them out; revert them (qm set {} --revert {}) or apply them",
                 keys.join(", "),
                 found.vmid,
                 keys.join(",")
             ),
-            Self::Pinned { found, volume, snapshots } => write!(
-                f,
+            Self::TaskFailed { found, why, way_back } => {
+                format!("request for {found} failed: {why}; {way_back}")
+            }
+            _ => return None,
+        })
+    }
+
+    /// The disk cannot be replaced.
+    fn about_disk(&self) -> Option<String> {
+        Some(match self {
+            Self::NoDisk { found, disk, disks } => {
+                format!("{found} has no disk {disk}; it has {}", disks.join(", "))
+            }
+            Self::DiskDiffers { found, disk, volume, condemned } => format!(
+                "{disk} of {found} is {volume}, not {condemned}, and its description does not say that it replaced that; look it up again with pve_guest"
+            ),
+            Self::NotOwned { found, volume } => format!(
+                "volume {volume} does not belong to {found} by its name, and Proxmox VE would drop it instead of keeping it; rename or move it first"
+            ),
+            Self::ImageMissing { image, node } => {
+                format!(
+                    "found no image {image} on node {node:?}; download or upload it as content type import"
+                )
+            }
+            Self::SizeUnknown { found, disk } => format!(
+                "size of {disk} of {found} is noted neither in its config nor by its storage; run: qm rescan --vmid {}",
+                found.vmid
+            ),
+            _ => return None,
+        })
+    }
+
+    /// The old disk cannot be detached, or cannot be removed.
+    fn about_old_disk(&self) -> String {
+        match self {
+            Self::Pinned { found, volume, snapshots } => format!(
                 "volume {volume} of {found} is held by {} ({}); remove the snapshot first",
                 if snapshots.len() == 1 { "a snapshot" } else { "snapshots" },
                 snapshots.join(", ")
             ),
-            Self::ImageMissing { image, node } => {
-                write!(
-                    f,
-                    "found no image {image} on node {node:?}; download or upload it as content type import"
-                )
-            }
-            Self::SizeUnknown { found, disk } => {
-                write!(
-                    f,
-                    "size of {disk} of {found} is noted neither in its config nor by its storage; run: qm rescan --vmid {}",
-                    found.vmid
-                )
-            }
-            Self::NotReplaced { found, disk, condemned } => {
-                write!(
-                    f,
-                    "{disk} of {found} still is {condemned}, which is therefore not removed; run state: reimaged for that disk first"
-                )
-            }
-            Self::ResizeOwed { found, disk } => write!(
-                f,
-                "{disk} of {found} is smaller than the disk it replaced; run state: reimaged again first"
+            Self::NotReplaced { found, disk, condemned } => format!(
+                "{disk} of {found} still is {condemned}, which is therefore not removed; run state: reimaged for that disk first"
             ),
-            Self::Orphaned { found, volume } => write!(
-                f,
+            Self::ResizeOwed { found, disk } => {
+                format!(
+                    "{disk} of {found} is smaller than the disk it replaced; run state: reimaged again first"
+                )
+            }
+            Self::Orphaned { found, volume } => format!(
                 "volume {volume} exists, and {found} does not list it as unused; see who uses it, then: pvesm free {volume}"
             ),
-            Self::Protected(vm) => {
-                write!(
-                    f,
-                    "{vm} is protected, and its unused disks cannot be removed; lift that first (qm set {} --protection 0)",
-                    vm.vmid
-                )
-            }
-            Self::TaskFailed { found, why, way_back } => {
-                write!(f, "request for {found} failed: {why}; {way_back}")
-            }
+            Self::Protected(vm) => format!(
+                "{vm} is protected, and its unused disks cannot be removed; lift that first (qm set {} --protection 0)",
+                vm.vmid
+            ),
+            _ => self.code().to_owned(),
         }
     }
 }

@@ -274,8 +274,9 @@ fn swap(vm: &mut Vm, record: &Record, storage: &str) {
     let fresh =
         Drive { volume: format!("{storage}:(new)"), options: drive.options }.with_size(size);
     vm.disks.insert(record.disk.clone(), fresh.to_string());
+    // Proxmox VE has 256 of them.
     let free =
-        (0..).map(|number| format!("unused{number}")).find(|key| !vm.unused.contains_key(key));
+        (0..256).map(|number| format!("unused{number}")).find(|key| !vm.unused.contains_key(key));
     vm.unused.extend(free.map(|key| (key, record.condemned.clone())));
     vm.description = record.write_into(&vm.description);
     vm.pending.clear();

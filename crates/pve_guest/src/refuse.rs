@@ -51,62 +51,62 @@ impl From<Unsafe> for Refusal {
 
 impl fmt::Display for Unsafe {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Self::NotFound(wanted) => {
-                write!(
-                    f,
-                    "found no guest with {wanted} among those the token may see; check it, and that the token has VM.Audit on it"
-                )
-            }
+        f.write_str(&self.about_machine().unwrap_or_else(|| self.about_power()))
+    }
+}
+
+impl Unsafe {
+    /// There is no one machine that is meant.
+    fn about_machine(&self) -> Option<String> {
+        Some(match self {
+            Self::NotFound(wanted) => format!(
+                "found no guest with {wanted} among those the token may see; check it, and that the token has VM.Audit on it"
+            ),
             Self::Ambiguous(name, ids) => {
                 let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
-                write!(f, "{} guests are named {name:?} ({}); give vmid", ids.len(), ids.join(", "))
+                format!("{} guests are named {name:?} ({}); give vmid", ids.len(), ids.join(", "))
             }
-            Self::NameDiffers { found, wanted } => {
-                write!(
-                    f,
-                    "VM {} is named {:?}, not {wanted:?}: nothing is done to it; correct vmid or name",
-                    found.vmid, found.name
-                )
-            }
-            Self::NodeDiffers { found, node, wanted } => {
-                write!(
-                    f,
-                    "{found} is on node {node:?}, not {wanted:?}; correct node or leave it out"
-                )
-            }
-            Self::NotAVm(guest) => write!(
-                f,
-                "guest {} ({}) is a container, not a VM; this module is for VMs",
-                guest.vmid, guest.name
+            Self::NameDiffers { found, wanted } => format!(
+                "VM {} is named {:?}, not {wanted:?}: nothing is done to it; correct vmid or name",
+                found.vmid, found.name
             ),
-            Self::Template(vm) => {
-                write!(f, "{vm} is a template and cannot run; name a machine made from it")
+            Self::NodeDiffers { found, node, wanted } => {
+                format!("{found} is on node {node:?}, not {wanted:?}; correct node or leave it out")
             }
-            Self::Paused { found, start: true } => write!(
-                f,
-                "{found} is paused; resume it (qm resume {}) or stop it first",
+            Self::NotAVm(guest) => {
+                format!(
+                    "guest {} ({}) is a container, not a VM; this module is for VMs",
+                    guest.vmid, guest.name
+                )
+            }
+            _ => return None,
+        })
+    }
+
+    /// The machine cannot be switched.
+    fn about_power(&self) -> String {
+        match self {
+            Self::Template(vm) => {
+                format!("{vm} is a template and cannot run; name a machine made from it")
+            }
+            Self::Paused { found, start: true } => {
+                format!("{found} is paused; resume it (qm resume {}) or stop it first", found.vmid)
+            }
+            Self::Paused { found, start: false } => format!(
+                "{found} is paused and cannot shut down; resume it (qm resume {}), or give force: true to power it off",
                 found.vmid
             ),
-            Self::Paused { found, start: false } => {
-                write!(
-                    f,
-                    "{found} is paused and cannot shut down; resume it (qm resume {}), or give force: true to power it off",
-                    found.vmid
-                )
-            }
-            Self::HaError(vm) => write!(
-                f,
+            Self::HaError(vm) => format!(
                 "HA service of {vm} is in state \"error\" and takes no requests; repair it, then: ha-manager set vm:{} --state disabled",
                 vm.vmid
             ),
-            Self::TaskFailed { found, why, stopping: true } => write!(
-                f,
+            Self::TaskFailed { found, why, stopping: true } => format!(
                 "{found} was asked to shut down, and it failed: {why}; it may still run; force: true powers it off"
             ),
             Self::TaskFailed { found, why, stopping: false } => {
-                write!(f, "request for {found} failed: {why}; mend that and run again")
+                format!("request for {found} failed: {why}; mend that and run again")
             }
+            _ => self.code().to_owned(),
         }
     }
 }

@@ -64,8 +64,8 @@ impl Pve {
             "storages": {"local": root.join("images"), "lab": root.join("disks")},
             "guests": [{"vmid": 101, "name": "cp1", "uuid": UUID, "mac": "bc:24:11:00:01:01", "disk": DISK, "size": 4 * MIB}]
         });
-        for (key, value) in more.as_object().into_iter().flatten() {
-            settings[key] = value.clone();
+        if let (Some(settings), Some(more)) = (settings.as_object_mut(), more.as_object()) {
+            settings.extend(more.clone());
         }
         or_panic(fs::write(root.join("guests.json"), settings.to_string()), "write guests.json");
         let program = Program::start(&root.join("guests.json"));
@@ -128,7 +128,7 @@ impl Pve {
             serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap_or_default()),
             &answer,
         );
-        json["data"].clone()
+        json.get("data").cloned().unwrap_or_default()
     }
 
     /// VM 101 as the API keeps it: `config`, `pending`, `status`, `ha_state`.
@@ -144,9 +144,11 @@ impl Pve {
     /// How often VM 101 was asked to do this: `("POST", "/config")`.
     pub fn count(&self, method: &str, suffix: &str) -> usize {
         let requests = self.control("requests", &json!({}));
-        let same = |request: &&Value| {
-            request[0] == method && request[1].as_str().is_some_and(|path| path.ends_with(suffix))
+        let text = |request: &Value, at| {
+            request.get(at).and_then(Value::as_str).unwrap_or_default().to_owned()
         };
+        let same =
+            |request: &&Value| text(request, 0) == method && text(request, 1).ends_with(suffix);
         requests.as_array().into_iter().flatten().filter(same).count()
     }
 

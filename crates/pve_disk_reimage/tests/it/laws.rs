@@ -168,7 +168,7 @@ fn nothing_else_is_touched(before: &Vm, after: &Vm, state: State) -> bool {
 fn all_laws_hold_in_every_world() {
     let mut dice = Dice(1);
     let mut planned = BTreeMap::<String, usize>::new();
-    for _ in 0..12_000 {
+    for _ in 0..5_000 {
         let observed = world(&mut dice);
         let state = dice.of(&[State::Reimaged, State::Committed]);
         let before = observed.vm.clone().unwrap();
@@ -183,7 +183,7 @@ fn all_laws_hold_in_every_world() {
         }
     }
     for step in ["AwaitTask", "AwaitLock", "Swap", "Resize", "Remove"] {
-        assert!(planned.get(step).is_some_and(|count| *count > 50), "{planned:?}");
+        assert!(planned.get(step).is_some_and(|count| *count > 20), "{planned:?}");
     }
 }
 
