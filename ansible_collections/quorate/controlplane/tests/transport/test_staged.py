@@ -79,5 +79,5 @@ def test_every_playbook_is_read(stage, tmp_path):
     env = {**os.environ, 'ANSIBLE_COLLECTIONS_PATH': str(stage), 'HOME': str(tmp_path)}
     for playbook in sorted((tree / 'playbooks').glob('*.yml')):
         name = f'quorate.controlplane.{playbook.stem}'
-        done = subprocess.run([BIN / 'ansible-playbook', '--syntax-check', name], capture_output=True, text=True, env=env, check=False)
+        done = subprocess.run([BIN / 'ansible-playbook', '--syntax-check', '-e', 'target=cp2', name], capture_output=True, text=True, env=env, check=False)
         assert done.returncode == 0, done.stderr
