@@ -1,86 +1,14 @@
 //! The built module against real etcd.
 
+use crate::world::{PROGRAM, add_unstarted, call, id, leader, list, names, sample, spawn};
 use etcd_client::{AlarmAction, AlarmOptions, AlarmType};
+use kube_cluster::{Access, Claim, Cluster, Holder, LockName};
 use serde_json::{Value as Json, json};
 use std::{
-    io::Write,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    collections::BTreeMap,
+    time::{Duration, Instant},
 };
-use testkit::{
-    etcd::Etcd,
-    module::{Call, Reply},
-};
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_etcd_member");
-
-fn args(etcd: &Etcd, endpoints: &[usize], more: &Json) -> Json {
-    let mut args = json!({
-        "state": "absent",
-        "endpoints": endpoints.iter().map(|at| etcd.url(*at)).collect::<Vec<_>>(),
-        "ca_cert": etcd.ca_cert(), "client_cert": etcd.client_cert(), "client_key": etcd.client_key(),
-    });
-    for (key, value) in more.as_object().unwrap() {
-        args[key] = value.clone();
-    }
-    args
-}
-
-fn call(etcd: &Etcd, endpoints: &[usize], more: &Json) -> Call {
-    Call::new(PROGRAM, &args(etcd, endpoints, more))
-}
-
-/// A sample as `etcd_info` gives it, taken a minute ago: all members were proven.
-async fn sample(etcd: &Etcd) -> Json {
-    let list = etcd.client(0).await.unwrap().member_list().await.unwrap();
-    let taken = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() - 60;
-    let cluster = list.header().unwrap().cluster_id();
-    let proven: Vec<String> = list.members().iter().map(|m| format!("{:x}", m.id())).collect();
-    json!({"taken_at": taken, "cluster_id": format!("{cluster:x}"), "proven": proven})
-}
-
-/// Names as a member lists them, a nameless one as its peer URL.
-async fn names(etcd: &Etcd, at: usize) -> Vec<String> {
-    let mut client = etcd.client(at).await.unwrap();
-    // a linearizable read makes the local list of the same member fresh
-    client.get("x", None).await.unwrap();
-    let list = client.member_list().await.unwrap();
-    let name = |m: &etcd_client::Member| {
-        if m.name().is_empty() { m.peer_urls()[0].clone() } else { m.name().to_owned() }
-    };
-    let mut names: Vec<String> = list.members().iter().map(name).collect();
-    names.sort();
-    names
-}
-
-async fn leader(etcd: &Etcd, at: usize) -> u64 {
-    etcd.client(at).await.unwrap().status().await.unwrap().leader()
-}
-
-async fn id(etcd: &Etcd, name: &str) -> u64 {
-    let list = etcd.client(0).await.unwrap().member_list().await.unwrap();
-    list.members().iter().find(|m| m.name() == name).unwrap().id()
-}
-
-/// Adds a member that is not started; etcd wants connections of some seconds' age before it lets anybody in.
-async fn add_unstarted(etcd: &mut Etcd, learner: bool) -> usize {
-    let until = Instant::now() + Duration::from_secs(30);
-    loop {
-        match etcd.add_unstarted(0, learner).await {
-            Ok(index) => return index,
-            Err(error) if Instant::now() > until => panic!("{error:#}"),
-            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
-        }
-    }
-}
-
-fn list(reply: &Reply, key: &str) -> Vec<String> {
-    reply.json[key]["members"]
-        .as_array()
-        .or_else(|| reply.json[key].as_array())
-        .map(|all| all.iter().map(|m| m["name"].as_str().unwrap_or_default().to_owned()).collect())
-        .unwrap_or_default()
-}
+use testkit::{etcd::Etcd, module::Call};
 
 #[tokio::test]
 async fn the_leader_is_moved_and_removed_and_a_second_run_changes_nothing() {
@@ -271,18 +199,6 @@ async fn a_corrupt_target_is_removed_and_its_alarm_disarmed_last() {
     etcd.client(0).await.unwrap().put("x", "y", None).await.unwrap();
 }
 
-fn spawn(etcd: &Etcd, endpoints: &[usize], more: &Json) -> Child {
-    let mut child =
-        Command::new(PROGRAM).arg("-").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(args(etcd, endpoints, more).to_string().as_bytes())
-        .unwrap();
-    child
-}
-
 #[tokio::test]
 async fn killed_between_any_two_steps_the_next_run_finishes() {
     let mut etcd = Etcd::start(5).await.unwrap();
@@ -354,6 +270,37 @@ async fn an_emptied_member_counts_as_broken_and_can_be_removed() {
     let own = call(&etcd, &[0, 1, 2], &json!({"name": "cp2", "sample": sample})).run();
     assert!(own.changed() && !own.failed(), "{}", own.json);
     assert_eq!(names(&etcd, 2).await, ["cp1", "cp3"]);
+}
+
+#[tokio::test]
+async fn without_its_lock_a_run_removes_nothing() {
+    let api = testkit::apiserver::Apiserver::shared().unwrap_or_else(|error| panic!("{error:#}"));
+    let etcd = Etcd::start(3).await.unwrap();
+    let sample = sample(&etcd).await;
+    let locked = |holder: &str| json!({"name": "cp2", "sample": sample, "lock_holder": holder, "kubeconfig": api.kubeconfig()});
+    let none = call(&etcd, &[0], &locked("me")).run();
+    assert!(none.refusal() == "lock_lost" && !none.changed(), "{}", none.json);
+    let kube = Cluster::open(&Access::at(api.kubeconfig())).await.unwrap();
+    let take = async |holder: &str| {
+        let (lock, holder) = (LockName::default(), Holder::new(holder));
+        let (operation, target) = ("replace".into(), "cp2".into());
+        let claim = Claim { holder, operation, target, duration: Duration::from_mins(10) };
+        let seen = kube.lock(&lock).await.unwrap();
+        kube.take_lock(&lock, &seen, &claim, &BTreeMap::new()).await.unwrap();
+    };
+    take("somebody else").await;
+    let other = call(&etcd, &[0], &locked("me")).run();
+    assert!(
+        other.refusal() == "lock_lost" && other.msg().contains("somebody else"),
+        "{}",
+        other.json
+    );
+    assert_eq!(names(&etcd, 0).await.len(), 3);
+    // a check changes nothing, and needs no lock
+    assert!(!call(&etcd, &[0], &locked("me")).check().run().failed());
+    take("me").await;
+    let own = call(&etcd, &[0], &locked("me")).run();
+    assert!(own.changed() && !own.failed(), "{}", own.json);
 }
 
 #[test]
