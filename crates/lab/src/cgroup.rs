@@ -162,6 +162,16 @@ fn remove(host: &str) {
     }
 }
 
+/// Removes the groups that a host made in its own.
+pub fn sweep(host: &str) -> anyhow::Result<()> {
+    for hierarchy in hierarchies()? {
+        for dir in children(&hierarchy.root.join(GROUP).join(host)) {
+            remove_groups(&dir);
+        }
+    }
+    Ok(())
+}
+
 fn remove_groups(dir: &Path) {
     for child in children(dir) {
         remove_groups(&child);

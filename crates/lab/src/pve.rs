@@ -34,7 +34,8 @@ pub fn up(python: &Path) -> anyhow::Result<()> {
     let log = dir.join("log");
     let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
     let second = file.try_clone().context("cannot share the log")?;
-    let own = std::env::current_exe().context("cannot find this program")?;
+    // This program, even if a build just replaced its file; inside `nsenter` it can only be named by its process.
+    let own = format!("/proc/{}/exe", std::process::id());
     let child = in_namespace(PVE_NAMESPACE)
         .arg(own)
         .arg("serve-pve")

@@ -10,7 +10,6 @@ use anyhow::{Context, bail};
 use nix::sched::{CloneFlags, unshare};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -18,6 +17,8 @@ use std::time::{Duration, Instant};
 /// How long a host may take from the call to its init.
 const BOOT: Duration = Duration::from_secs(20);
 
+/// systemd-nspawn's exit status when the host wants to boot again.
+const REBOOT: i32 = 133;
 /// A disk that is longer than its file system by less has no use for it.
 const GRAIN: u64 = 64 << 20;
 
@@ -52,8 +53,8 @@ fn start(host: Host, disk: &Path) -> anyhow::Result<Child> {
     let console =
         File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     let second = console.try_clone().context("cannot share the console")?;
-    let own = std::env::current_exe().context("cannot find this program")?;
-    Command::new(own)
+    // Not its path: a build may just have replaced the file there.
+    Command::new("/proc/self/exe")
         .args(["hypervise", host.name])
         .arg(disk)
         .stdin(Stdio::null())
@@ -80,7 +81,7 @@ fn await_init(host: Host, mut child: Child) -> anyhow::Result<()> {
     }
 }
 
-/// Becomes the hypervisor of one host: takes its place on the machine and turns into systemd-nspawn.
+/// Becomes the hypervisor of one host: takes its place on the machine and boots it until it powers off.
 pub fn hypervise(host: Host, disk: &Path) -> anyhow::Result<()> {
     // Whoever asked for the power may be interrupted; the host goes on.
     nix::unistd::setsid().context("cannot leave the session")?;
@@ -93,8 +94,15 @@ pub fn hypervise(host: Host, disk: &Path) -> anyhow::Result<()> {
     // The storage below keeps no promise to the machine's disk either, see `storage`.
     run(command("mount", ["-t", "ext4", "-o", "loop,noatime,barrier=0"]).args([disk, &root]))?;
     make_dir(Path::new("/run/systemd"))?;
-    let error = nspawn(host, &root)?.exec();
-    Err(error).context("cannot start systemd-nspawn")
+    loop {
+        let status = nspawn(host, &root)?.status().context("cannot start systemd-nspawn")?;
+        if status.code() != Some(REBOOT) {
+            bail!("systemd-nspawn ended with {status}");
+        }
+        // A reboot is a new machine on the same disk, as far as the network and the control groups go.
+        network::unplug(host.name)?;
+        cgroup::sweep(host.name)?;
+    }
 }
 
 /// Extends the file system over the whole disk, as cloud images do at their first boot.
