@@ -135,9 +135,14 @@ const KNOWN: &[(&str, &str, &str)] = &[
 /// How much of kubeadm's words is shown.
 const SHOWN: usize = 600;
 
-/// The cause that the last lines of kubeadm tell.
-pub fn cause(lines: &[String]) -> Cause {
+/// The cause that the end of the unit and the last lines of kubeadm tell.
+pub fn cause(result: &str, lines: &[String]) -> Cause {
     let said = fatal(lines);
+    // systemd's words for an end that kubeadm did not choose; what it said last is then no reason.
+    if result != "exit-code" {
+        let said = format!("it was ended from outside ({result}) after {said:?}");
+        return Cause { code: "ended".into(), said, way_out: REMAINDER.into() };
+    }
     let known = KNOWN.iter().find(|(words, ..)| said.contains(words)).or_else(|| {
         let text = lines.join("\n");
         KNOWN.iter().find(|(words, ..)| text.contains(words))
@@ -173,7 +178,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Cause {
-        cause(&text.lines().map(str::to_owned).collect::<Vec<_>>())
+        cause("exit-code", &text.lines().map(str::to_owned).collect::<Vec<_>>())
     }
 
     #[test]
@@ -227,6 +232,14 @@ mod tests {
         for (text, code) in table {
             assert_eq!(of(text).code, code, "{text}");
         }
+    }
+
+    #[test]
+    fn an_end_from_outside_is_no_failure_of_kubeadm() {
+        let cause = cause("signal", &["[etcd] Creating static Pod manifest".to_owned()]);
+        let said =
+            "it was ended from outside (signal) after \"[etcd] Creating static Pod manifest\"";
+        assert_eq!((cause.code.as_str(), cause.said.as_str()), ("ended", said));
     }
 
     #[test]

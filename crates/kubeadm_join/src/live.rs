@@ -165,10 +165,7 @@ impl KubeadmJoin {
             Step::MoveManifests => self.move_manifests().await?,
             Step::Reset => self.start_reset(seen).await?,
             Step::WipeEtcd(_) => self.wipe().await?,
-            Step::Configure(_) => {
-                file::make_dir("/run/quorate", 0o700)?;
-                file::write(CONFIG, self.expected.as_bytes(), file::PRIVATE)?;
-            }
+            Step::Configure(_) => self.configure().await?,
             Step::Start(_) => self.start_join().await?,
             Step::StartKubelet => systemd::start(KUBELET).await?,
             Step::Mark(_) => self.mark().await?,
@@ -205,11 +202,20 @@ impl KubeadmJoin {
         unit(RESET_UNIT, "Clears an unfinished kubeadm join", argv, &[]).start().await
     }
 
-    async fn start_join(&mut self) -> Result<()> {
+    async fn configure(&self) -> Result<()> {
+        // The unit of an earlier join removes the configuration when it is dropped: before there is a new one, not after.
+        let old = systemd::unit(JOIN_UNIT).await?;
         ensure!(
-            self.config()? == Config::Same,
-            "start kubeadm join: {CONFIG} is not what this run wrote"
+            old.is_none_or(|unit| !unit.is_running()),
+            "write the join configuration: {JOIN_UNIT} is at work"
         );
+        systemd::forget(JOIN_UNIT).await?;
+        file::make_dir("/run/quorate", 0o700)?;
+        file::write(CONFIG, self.expected.as_bytes(), file::PRIVATE).map(drop)
+    }
+
+    async fn start_join(&mut self) -> Result<()> {
+        self.configure().await?;
         let argv = ["kubeadm", "join", "--config", CONFIG].map(str::to_owned).into();
         // systemd removes the secrets whatever becomes of us, and of kubeadm.
         let remove = format!("/bin/rm -f {CONFIG}");
@@ -283,11 +289,8 @@ impl KubeadmJoin {
 impl Watched {
     async fn attempt(&mut self, name: &str) -> Result<Attempt> {
         let Some(unit) = systemd::unit(name).await? else {
-            return Ok(if self.ours {
-                self.failed(&["the unit was stopped by somebody else".to_owned()])
-            } else {
-                Attempt::None
-            });
+            let gone = || Attempt::Failed { here: true, cause: cause("stopped", &[]) };
+            return Ok(if self.ours { gone() } else { Attempt::None });
         };
         if unit.is_running() {
             self.ours = true;
@@ -300,11 +303,8 @@ impl Watched {
             // Queued: systemd has taken it and not begun.
             return Ok(if self.ours { Attempt::Running } else { Attempt::None });
         }
-        Ok(self.failed(&systemd::journal_tail(name, Some(&unit.invocation), LINES).await?))
-    }
-
-    fn failed(&self, lines: &[String]) -> Attempt {
-        Attempt::Failed { here: self.ours, cause: cause(lines) }
+        let lines = systemd::journal_tail(name, Some(&unit.invocation), LINES).await?;
+        Ok(Attempt::Failed { here: self.ours, cause: cause(&unit.result, &lines) })
     }
 }
 

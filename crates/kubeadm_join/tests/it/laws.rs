@@ -73,6 +73,12 @@ fn attempts() -> Vec<Attempt> {
     ]
 }
 
+/// The two units never run at the same time.
+fn units() -> Vec<(Attempt, Attempt)> {
+    let joins = attempts().into_iter().map(|join| (join, Attempt::None));
+    joins.chain(attempts().into_iter().map(|reset| (Attempt::None, reset))).collect()
+}
+
 fn nodes() -> Vec<NodeSeen> {
     let there = |up, marked| NodeSeen::There { up, marked };
     vec![
@@ -95,21 +101,19 @@ fn worlds() -> Vec<Observed> {
     let other = Belongs::Other { own: "1".into(), peers: "2".into() };
     let mut all = vec![];
     for left in lefts() {
-        for join in attempts() {
-            for reset in attempts() {
-                for member in members {
-                    for node in nodes() {
-                        all.push(Observed {
-                            host: host(true),
-                            join: join.clone(),
-                            reset: reset.clone(),
-                            left: left.clone(),
-                            member,
-                            node,
-                            endpoint: Readiness::Ready,
-                            ..Observed::default()
-                        });
-                    }
+        for (join, reset) in units() {
+            for member in members {
+                for node in nodes() {
+                    all.push(Observed {
+                        host: host(true),
+                        join: join.clone(),
+                        reset: reset.clone(),
+                        left: left.clone(),
+                        member,
+                        node,
+                        endpoint: Readiness::Ready,
+                        ..Observed::default()
+                    });
                 }
             }
         }

@@ -10,3 +10,4 @@
 mod cases;
 mod laws;
 mod live;
+mod protocol;
