@@ -65,10 +65,13 @@ impl Ansible {
     pub fn module(&self, host: &str, module: &str, args: &Value) -> anyhow::Result<Value> {
         let tree = self.dir.join("adhoc");
         let name = format!("quorate.controlplane.{module}");
-        let words = args.to_string();
-        let mut ansible = self
-            .inside("ansible", &["-i", &inventory(), host, "-m", &name, "-a", &words, "--tree"]);
+        let mut ansible =
+            self.inside("ansible", &["-i", &inventory(), host, "-m", &name, "--tree"]);
         ansible.arg(&tree);
+        // An empty object would be taken for a word.
+        if args.as_object().is_some_and(|args| !args.is_empty()) {
+            ansible.arg("-a").arg(args.to_string());
+        }
         self.set_up(&mut ansible)?;
         let output = ansible.output().context("failed to start ansible")?;
         let text = fs::read_to_string(tree.join(host));

@@ -110,6 +110,9 @@ impl Demo {
         let until = Instant::now() + FAULT_SHOWS;
         let sick = loop {
             let info = self.ansible.module(PEER, "etcd_info", &json!({}))?;
+            if *field(&info, "failed") == json!(true) {
+                bail!("etcd_info failed on {PEER}: {}", field(&info, "msg"));
+            }
             if let Some(sick) = sick_member(&info) {
                 break sick;
             }
