@@ -18,6 +18,9 @@ use crate::name::{self, ABOUT, PART};
 use crate::state::{About, File, Validity};
 use crate::trailer::Verifier;
 
+/// Bytes read or written at once.
+const PIECE: usize = 256 << 10;
+
 /// Holds what lies in the directory.
 #[derive(Debug, Default)]
 pub struct Listing {
@@ -52,7 +55,7 @@ pub fn list(dest: &Path, cluster: MemberId) -> Result<Listing> {
         }
         match name::read(&name) {
             Some((of, taken_at)) if of == cluster => {
-                listing.files.push(File { name, taken_at, ..File::default() })
+                listing.files.push(File { name, taken_at, ..File::default() });
             }
             Some(_) => {}
             None => listing.remains.extend(is_remainder(dest, &name, cluster).then_some(name)),
@@ -129,7 +132,7 @@ pub fn verify(path: &Path) -> Result<Option<File>> {
     if !about.is_file() {
         bail!("read {}: it is no regular file", path.display());
     }
-    let (mut verifier, mut piece) = (Verifier::default(), vec![0; 1 << 20]);
+    let (mut verifier, mut piece) = (Verifier::default(), vec![0; PIECE]);
     loop {
         let read = file.read(&mut piece).with_context(|| format!("read {}", path.display()))?;
         if read == 0 {
@@ -219,10 +222,10 @@ impl Part {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600).custom_flags(O_NOFOLLOW);
         let file = options.open(&path).with_context(context)?;
-        let writer = BufWriter::with_capacity(
-            1 << 20,
-            tokio::fs::File::from_std(file.try_clone().with_context(context)?),
-        );
+        let mut shared = tokio::fs::File::from_std(file.try_clone().with_context(context)?);
+        // The disk is the bottleneck: more would only be memory.
+        shared.set_max_buf_size(PIECE);
+        let writer = BufWriter::with_capacity(PIECE, shared);
         let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
             .map_err(|(_, error)| error)
             .with_context(|| format!("lock {}", path.display()))?;

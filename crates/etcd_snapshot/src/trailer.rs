@@ -89,9 +89,14 @@ impl Verifier {
             return Err(Invalid::NoDatabase);
         }
         hash.update(&tail);
-        let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex(&hash.finalize());
         Ok(Verified { size, sha256 })
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]
@@ -115,8 +120,7 @@ mod tests {
     #[test]
     fn however_it_is_cut_into_pieces_a_whole_snapshot_is_valid() {
         let bytes = snapshot(5);
-        let whole =
-            Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let whole = hex(&Sha256::digest(&bytes));
         for step in [1, 7, 31, 32, 33, 512, 4096] {
             assert_eq!(
                 judge(&bytes, step),

@@ -1,4 +1,6 @@
 //! Every typed answer, from a real HAProxy.
+// Always set here; written out, it tells clippy that helpers of tests are tests.
+#![cfg(test)]
 
 use std::time::{Duration, Instant};
 

@@ -24,7 +24,7 @@ fn wanted(since: i64, keep: Option<usize>) -> Wanted {
     Wanted {
         cluster: Endpoints { urls: vec![], files: [None, None, None] as [Option<PathBuf>; 3] },
         goal,
-        timeout: Duration::from_secs(600),
+        timeout: Duration::from_mins(10),
     }
 }
 

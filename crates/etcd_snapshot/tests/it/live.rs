@@ -13,7 +13,7 @@ use testkit::module::{Call, Reply};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_etcd_snapshot");
 
-fn args(etcd: &Etcd, dest: &Path, more: Value) -> Value {
+fn args(etcd: &Etcd, dest: &Path, more: &Value) -> Value {
     let mut args = json!({
         "endpoints": etcd.endpoints(), "ca_cert": etcd.ca_cert(), "client_cert": etcd.client_cert(), "client_key": etcd.client_key(),
         "dest": dest,
@@ -22,7 +22,7 @@ fn args(etcd: &Etcd, dest: &Path, more: Value) -> Value {
     args
 }
 
-fn call(etcd: &Etcd, dest: &Path, more: Value) -> Call {
+fn call(etcd: &Etcd, dest: &Path, more: &Value) -> Call {
     Call::new(PROGRAM, &args(etcd, dest, more))
 }
 
@@ -37,6 +37,10 @@ fn names(dest: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+fn ending(dest: &Path, end: &str) -> Vec<String> {
+    names(dest).into_iter().filter(|name| name.strip_suffix(end).is_some()).collect()
 }
 
 fn path(reply: &Reply) -> PathBuf {
@@ -71,9 +75,9 @@ async fn a_snapshot_is_whole_private_and_restorable() {
     fill(&etcd, 50, 10_000).await;
     let dir = tempfile::tempdir().unwrap();
     let dest = dir.path().join("made/on/the/way");
-    let check = call(&etcd, &dest, json!({})).check().run();
+    let check = call(&etcd, &dest, &json!({})).check().run();
     assert!(check.changed() && !dest.exists(), "{check:?}");
-    let reply = call(&etcd, &dest, json!({})).run();
+    let reply = call(&etcd, &dest, &json!({})).run();
     assert!(reply.changed() && !reply.failed(), "{reply:?}");
     let file = path(&reply);
     let about = fs::metadata(&file).unwrap();
@@ -119,9 +123,9 @@ async fn a_young_one_is_enough_and_old_ones_of_ours_alone_are_deleted() {
     let etcd = Etcd::start(1).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let dest = dir.path();
-    let first = call(&etcd, dest, json!({})).run();
+    let first = call(&etcd, dest, &json!({})).run();
     assert!(first.changed());
-    let young = call(&etcd, dest, json!({"max_age": "1h"}));
+    let young = call(&etcd, dest, &json!({"max_age": "1h"}));
     let (check, run) = (young.clone().check().run(), young.run());
     assert!(
         !check.changed() && !run.changed() && run.json["path"] == first.json["path"],
@@ -132,15 +136,15 @@ async fn a_young_one_is_enough_and_old_ones_of_ours_alone_are_deleted() {
         (&first.json["sha256"], &first.json["revision"])
     );
     let taken = first.json["taken_at"].as_str().unwrap();
-    assert!(!call(&etcd, dest, json!({"newer_than": taken})).run().changed());
+    assert!(!call(&etcd, dest, &json!({"newer_than": taken})).run().changed());
     let now =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
     assert!(
-        call(&etcd, dest, json!({"newer_than": now.to_string()})).run().changed(),
+        call(&etcd, dest, &json!({"newer_than": now.to_string()})).run().changed(),
         "the other one is from before"
     );
     assert!(
-        call(&etcd, dest, json!({"newer_than": (now + 3600.0).to_string()})).run().changed(),
+        call(&etcd, dest, &json!({"newer_than": (now + 3600.0).to_string()})).run().changed(),
         "a clock ahead is no endless loop"
     );
     // Theirs, and what looks like ours and is none.
@@ -152,7 +156,7 @@ async fn a_young_one_is_enough_and_old_ones_of_ours_alone_are_deleted() {
     fs::copy(&mine, dest.join("snapshot.db")).unwrap();
     let linked = dest.join(format!("etcd-{cluster}-20200102T000000.000Z.db"));
     symlink(&mine, &linked).unwrap();
-    let reply = call(&etcd, dest, json!({"keep": 2})).run();
+    let reply = call(&etcd, dest, &json!({"keep": 2})).run();
     assert!(reply.changed() && !reply.failed(), "{reply:?}");
     assert_eq!(
         reply.json["steps"].as_array().unwrap().len(),
@@ -170,7 +174,7 @@ async fn a_young_one_is_enough_and_old_ones_of_ours_alone_are_deleted() {
             && dest.join("snapshot.db").exists()
             && fs::symlink_metadata(&linked).is_ok()
     );
-    let valid = names(dest).iter().filter(|name| name.ends_with(".json")).count();
+    let valid = ending(dest, ".json").len();
     assert_eq!(valid, 2, "{:?}", names(dest));
     let warnings = reply.json["warnings"].to_string();
     assert!(
@@ -183,7 +187,7 @@ async fn a_young_one_is_enough_and_old_ones_of_ours_alone_are_deleted() {
 async fn one_flipped_bit_and_a_cut_are_seen() {
     let etcd = Etcd::start(1).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let file = path(&call(&etcd, dir.path(), json!({})).run());
+    let file = path(&call(&etcd, dir.path(), &json!({})).run());
     let whole = fs::read(&file).unwrap();
     for (at, cut) in [
         (0, whole.len()),
@@ -201,7 +205,7 @@ async fn one_flipped_bit_and_a_cut_are_seen() {
         let reply = verified(&file);
         assert_eq!((reply.refusal(), reply.changed()), ("invalid", false), "{at} {cut}: {reply:?}");
         assert!(
-            call(&etcd, dir.path(), json!({"max_age": "1h"})).clone().check().run().changed(),
+            call(&etcd, dir.path(), &json!({"max_age": "1h"})).clone().check().run().changed(),
             "it is not young, it is nothing"
         );
     }
@@ -216,7 +220,7 @@ async fn killed_at_any_moment_it_leaves_no_file_that_looks_whole() {
     fill(&etcd, 400, 200_000).await;
     let dir = tempfile::tempdir().unwrap();
     let dest = dir.path();
-    let request = args(&etcd, dest, json!({})).to_string();
+    let request = args(&etcd, dest, &json!({})).to_string();
     let (mut torn, mut whole) = (0, 0);
     for delay in [0, 20, 40, 60, 90, 120, 160, 250, 400, 600] {
         fs::write(dest.join("request"), &request).unwrap();
@@ -225,7 +229,7 @@ async fn killed_at_any_moment_it_leaves_no_file_that_looks_whole() {
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        let part = || names(dest).iter().any(|name| name.ends_with(".part"));
+        let part = || !ending(dest, ".part").is_empty();
         let end = Instant::now() + Duration::from_secs(30);
         while !part() && child.try_wait().unwrap().is_none() {
             assert!(Instant::now() < end, "no part came up");
@@ -235,7 +239,7 @@ async fn killed_at_any_moment_it_leaves_no_file_that_looks_whole() {
         _ = child.kill();
         child.wait().unwrap();
         torn += usize::from(part());
-        for name in names(dest).iter().filter(|name| name.ends_with(".db")) {
+        for name in &ending(dest, ".db") {
             whole += 1;
             assert!(!verified(&dest.join(name)).failed(), "{name} looks whole and is not");
             assert!(dest.join(format!("{name}.json")).exists());
@@ -245,7 +249,7 @@ async fn killed_at_any_moment_it_leaves_no_file_that_looks_whole() {
         }
     }
     assert!(torn > 0, "not one of the kills came while a part was there; {whole} came after");
-    let reply = call(&etcd, dest, json!({"keep": 1})).run();
+    let reply = call(&etcd, dest, &json!({"keep": 1})).run();
     assert!(
         !reply.failed() && reply.json["steps"][0] == "remove what an interrupted run left",
         "{reply:?}"
@@ -264,7 +268,7 @@ async fn a_part_that_somebody_writes_is_left_alone() {
     fill(&etcd, 200, 200_000).await;
     let dir = tempfile::tempdir().unwrap();
     let replies: Vec<Reply> = std::thread::scope(|scope| {
-        let calls = [(); 3].map(|()| call(&etcd, dir.path(), json!({})));
+        let calls = [(); 3].map(|()| call(&etcd, dir.path(), &json!({})));
         let runs: Vec<_> = calls.map(|call| scope.spawn(move || call.run())).into_iter().collect();
         runs.into_iter().map(|run| run.join().unwrap()).collect()
     });
@@ -280,7 +284,7 @@ async fn a_member_that_is_no_good_is_not_asked() {
     let (leader, ids) = members(&etcd).await;
     let dead = ids.iter().position(|id| *id != leader).unwrap();
     etcd.kill(dead);
-    let reply = call(&etcd, dir.path(), json!({})).run();
+    let reply = call(&etcd, dir.path(), &json!({})).run();
     let last = ids.iter().position(|id| *id != leader && *id != ids[dead]).unwrap();
     assert_eq!(
         (reply.failed(), &reply.json["member_id"]),
@@ -289,7 +293,7 @@ async fn a_member_that_is_no_good_is_not_asked() {
     );
     // Without a quorum nothing proves whose data is right.
     etcd.kill(last);
-    let reply = call(&etcd, dir.path(), json!({})).run();
+    let reply = call(&etcd, dir.path(), &json!({})).run();
     assert_eq!((reply.refusal(), reply.changed()), ("no_proven_member", false), "{reply:?}");
 }
 
@@ -300,7 +304,7 @@ async fn a_learner_is_not_asked() {
     etcd.start_added(learner).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let reply =
-        call(&etcd, dir.path(), json!({"endpoints": [etcd.url(learner), etcd.url(0)]})).run();
+        call(&etcd, dir.path(), &json!({"endpoints": [etcd.url(learner), etcd.url(0)]})).run();
     let (leader, _) = members_of_one(&etcd).await;
     assert_eq!(
         (reply.failed(), &reply.json["member_id"]),
@@ -309,7 +313,7 @@ async fn a_learner_is_not_asked() {
     );
     etcd.kill(0);
     let reply =
-        call(&etcd, dir.path(), json!({"endpoints": [etcd.url(learner), etcd.url(0)]})).run();
+        call(&etcd, dir.path(), &json!({"endpoints": [etcd.url(learner), etcd.url(0)]})).run();
     assert!(reply.failed() && !reply.changed(), "{reply:?}");
 }
 
@@ -343,14 +347,14 @@ async fn a_member_of_other_data_is_not_asked() {
     etcd.restart(followers[0]).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let serves = etcd.serves(followers[0]).await;
-    let reply = call(&etcd, dir.path(), json!({})).run();
+    let reply = call(&etcd, dir.path(), &json!({})).run();
     assert!(
         !reply.failed() && reply.json["member_id"] == json!(ids[followers[1]].to_string()),
         "{serves:?} {reply:?}"
     );
     etcd.kill(followers[1]);
     if serves.is_ok() {
-        let reply = call(&etcd, dir.path(), json!({})).run();
+        let reply = call(&etcd, dir.path(), &json!({})).run();
         assert!(
             ["hashes_differ", "corrupt", "no_proven_member"].contains(&reply.refusal()),
             "two voters that differ: {reply:?}"
@@ -366,7 +370,7 @@ async fn a_full_disk_leaves_nothing_behind() {
     let dest = dir.path().join("small");
     fs::create_dir(&dest).unwrap();
     // A limit on the size of files is the other way to a write that fails half-way, and needs neither root nor a mount.
-    let request = args(&etcd, &dest, json!({}));
+    let request = args(&etcd, &dest, &json!({}));
     fs::write(dir.path().join("request"), request.to_string()).unwrap();
     let script = "trap '' XFSZ; ulimit -f 4096; exec \"$0\" \"$1\"";
     let output = Command::new("sh")
@@ -381,21 +385,37 @@ async fn a_full_disk_leaves_nothing_behind() {
         eprintln!("skipped: a full file system needs root for its mount");
         return;
     }
-    // A file system that has room when it is asked, and none any more when it is written: filled to the brim behind our back.
-    let script = "set -e; mount -t tmpfs -o size=64m,mode=700 tmpfs \"$2\"; head -c 60m /dev/zero > \"$2/ballast\"; \"$0\" \"$1\" || true; ls -A \"$2\" >&2";
-    let output = Command::new("unshare")
-        .args(["-m", "sh", "-c", script, PROGRAM])
-        .arg(dir.path().join("request"))
-        .arg(&dest)
-        .output()
-        .unwrap();
-    let reply: Value =
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    // A file system that has too little room when it is asked, and one that is filled while the part is written.
+    let (reply, left) = in_small_file_system(
+        dir.path(),
+        &dest,
+        "head -c 50m /dev/zero > \"$2/ballast\"; \"$0\" \"$1\" || true",
+    );
     assert_eq!(
-        (reply["refusal"]["code"].as_str(), String::from_utf8_lossy(&output.stderr).trim()),
+        (reply["refusal"]["code"].as_str(), left.as_str()),
         (Some("no_room"), "ballast"),
         "{reply}"
     );
+    let fill = "\"$0\" \"$1\" & until ls \"$2\"/*.part > /dev/null 2>&1 || ! kill -0 $!; do :; done; \
+        head -c 80m /dev/zero > \"$2/ballast\" 2> /dev/null || true; wait $! || true";
+    let (reply, left) = in_small_file_system(dir.path(), &dest, fill);
+    // The write fails, and then there is no room for another attempt.
+    let refusal = reply["refusal"]["code"].as_str();
+    assert_eq!((refusal, &reply["changed"]), (Some("no_room"), &json!(true)), "{reply}");
+    assert!(reply["steps_in_doubt"].to_string().contains("save a snapshot"), "{reply}");
+    assert_eq!(left, "ballast", "nothing is left");
+}
+
+/// Runs a script in a mount namespace of its own, with 64 MiB at `dest`: the reply, and what lies there in the end.
+fn in_small_file_system(dir: &Path, dest: &Path, script: &str) -> (Value, String) {
+    let script = format!(
+        "set -e; mount -t tmpfs -o size=64m,mode=700 tmpfs \"$2\"; {script}; ls -A \"$2\" >&2"
+    );
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", &script, PROGRAM]).arg(dir.join("request")).arg(dest);
+    let output = command.output().unwrap();
+    let reply = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    (reply, String::from_utf8_lossy(&output.stderr).trim().to_owned())
 }
 
 fn nix_is_root() -> bool {
@@ -407,6 +427,6 @@ async fn an_open_directory_is_warned_about() {
     let etcd = Etcd::start(1).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    let reply = call(&etcd, dir.path(), json!({})).run();
+    let reply = call(&etcd, dir.path(), &json!({})).run();
     assert!(reply.json["warnings"].to_string().contains("writable for others"), "{reply:?}");
 }

@@ -56,7 +56,7 @@ fn balancer(socket: &str, world: &mut usize) -> Balancer {
 
 fn wanted(state: State, shutdown_sessions: bool) -> Wanted {
     let sockets = ["/one", "/two"].map(|path| Address::Unix(path.into())).to_vec();
-    let (drain_timeout, ready_timeout) = (Duration::from_secs(30), Duration::from_secs(60));
+    let (drain_timeout, ready_timeout) = (Duration::from_secs(30), Duration::from_mins(1));
     Wanted {
         sockets,
         backends: vec![],

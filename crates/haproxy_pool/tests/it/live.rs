@@ -49,7 +49,7 @@ fn poll(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-fn call(haproxy: &Haproxy, state: &str, more: Value) -> Call {
+fn call(haproxy: &Haproxy, state: &str, more: &Value) -> Call {
     let mut args = json!({"sockets": haproxy.admin(), "server": "cp2", "state": state});
     args.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     Call::new(PROGRAM, &args)
@@ -77,11 +77,11 @@ fn four_runs(call: &Call, state: &str) {
 #[test]
 fn each_state_is_reached_once_and_promised_by_check_mode() {
     let (targets, haproxy) = three();
-    four_runs(&call(&haproxy, "drained", json!({})), "drained");
+    four_runs(&call(&haproxy, "drained", &json!({})), "drained");
     assert_eq!(haproxy.status("kube", "cp2"), "DRAIN");
-    four_runs(&call(&haproxy, "maintenance", json!({"backend": "kube"})), "maintenance");
+    four_runs(&call(&haproxy, "maintenance", &json!({"backend": "kube"})), "maintenance");
     assert_eq!(haproxy.status("kube", "cp2"), "MAINT");
-    let unchanged = call(&haproxy, "drained", json!({})).run();
+    let unchanged = call(&haproxy, "drained", &json!({})).run();
     assert!(
         !unchanged.changed() && haproxy.status("kube", "cp2") == "MAINT",
         "maintenance is drained already"
@@ -91,7 +91,7 @@ fn each_state_is_reached_once_and_promised_by_check_mode() {
         (0..9).all(|_| haproxy.get("kube").is_some()) && targets[1].served() == served,
         "nothing is balanced to it"
     );
-    four_runs(&call(&haproxy, "ready", json!({})), "ready");
+    four_runs(&call(&haproxy, "ready", &json!({})), "ready");
     assert_eq!(haproxy.status("kube", "cp2"), "UP");
     poll("it serves again", || haproxy.get("kube").as_deref() == Some("cp2"));
 }
@@ -104,7 +104,7 @@ fn the_last_server_that_is_up_is_not_taken_out() {
     haproxy.await_status("kube", "cp1", "DOWN");
     haproxy.await_status("kube", "cp3", "DOWN");
     for state in ["drained", "maintenance"] {
-        let reply = call(&haproxy, state, json!({})).run();
+        let reply = call(&haproxy, state, &json!({})).run();
         assert_eq!((reply.refusal(), reply.changed()), ("last_up", false), "{reply:?}");
         assert!(
             reply.msg().contains(
@@ -117,16 +117,17 @@ fn the_last_server_that_is_up_is_not_taken_out() {
     }
     targets[0].set_sick(false);
     haproxy.await_status("kube", "cp1", "UP");
-    let reply = call(&haproxy, "drained", json!({"min_up": 2})).run();
+    let reply = call(&haproxy, "drained", &json!({"min_up": 2})).run();
     assert_eq!(reply.refusal(), "last_up", "one other is UP, two were asked for");
-    assert!(call(&haproxy, "maintenance", json!({})).run().changed());
+    assert!(call(&haproxy, "maintenance", &json!({})).run().changed());
 }
 
 #[test]
 fn tasks_for_all_servers_at_once_leave_one_up() {
     let (_targets, haproxy) = three();
-    let calls = ["cp1", "cp2", "cp3"]
-        .map(|server| call(&haproxy, "maintenance", json!({"server": server, "drain_timeout": 0})));
+    let calls = ["cp1", "cp2", "cp3"].map(|server| {
+        call(&haproxy, "maintenance", &json!({"server": server, "drain_timeout": 0}))
+    });
     let replies: Vec<Reply> = std::thread::scope(|scope| {
         let runs: Vec<_> = calls.iter().map(|call| scope.spawn(|| call.run())).collect();
         runs.into_iter().map(|run| run.join().unwrap()).collect()
@@ -144,20 +145,20 @@ fn a_session_that_stays_is_waited_for_and_shut_down_only_for_maintenance() {
     let (targets, haproxy) = three();
     let mut session = haproxy.session("kube", &targets[1]);
     let since = Instant::now();
-    let reply = call(&haproxy, "drained", json!({"drain_timeout": 1})).run();
+    let reply = call(&haproxy, "drained", &json!({"drain_timeout": 1})).run();
     assert!(
         reply.changed() && !reply.failed() && since.elapsed() >= Duration::from_secs(1),
         "{reply:?}"
     );
     assert!(session.is_open(), "a drained server keeps its sessions");
     let kept =
-        call(&haproxy, "maintenance", json!({"drain_timeout": 0, "shutdown_sessions": false}))
+        call(&haproxy, "maintenance", &json!({"drain_timeout": 0, "shutdown_sessions": false}))
             .run();
     assert!(kept.changed() && session.is_open(), "they are left alone when asked for: {kept:?}");
-    let reply = call(&haproxy, "maintenance", json!({"drain_timeout": 1})).run();
+    let reply = call(&haproxy, "maintenance", &json!({"drain_timeout": 1})).run();
     assert!(reply.changed() && !reply.failed(), "{reply:?}");
     poll("the session has ended", || !session.is_open());
-    assert!(!call(&haproxy, "maintenance", json!({})).run().changed());
+    assert!(!call(&haproxy, "maintenance", &json!({})).run().changed());
 }
 
 #[test]
@@ -165,7 +166,7 @@ fn sessions_that_end_by_themselves_end_the_wait() {
     let (targets, haproxy) = three();
     let session = haproxy.session("kube", &targets[1]);
     let run = std::thread::spawn({
-        let call = call(&haproxy, "maintenance", json!({"drain_timeout": 60}));
+        let call = call(&haproxy, "maintenance", &json!({"drain_timeout": 60}));
         move || call.run()
     });
     haproxy.await_status("kube", "cp2", "DRAIN");
@@ -207,12 +208,12 @@ impl Traffic {
 #[test]
 fn a_target_that_is_not_well_never_gets_a_connection() {
     let (targets, haproxy) = three();
-    assert!(call(&haproxy, "maintenance", json!({})).run().changed());
+    assert!(call(&haproxy, "maintenance", &json!({})).run().changed());
     targets[1].set_sick(true);
     let served = targets[1].served();
     std::thread::scope(|scope| {
         let traffic = Traffic::through(scope, &haproxy);
-        let reply = call(&haproxy, "ready", json!({"ready_timeout": 2})).run();
+        let reply = call(&haproxy, "ready", &json!({"ready_timeout": 2})).run();
         assert_eq!((reply.refusal(), targets[1].served()), ("not_up", served), "{reply:?}");
         assert!(
             reply.msg().contains("L7STS 503") && reply.msg().contains("stays drained"),
@@ -220,7 +221,7 @@ fn a_target_that_is_not_well_never_gets_a_connection() {
             reply.msg()
         );
         // The next run begins again, and the target gets well meanwhile.
-        let run = scope.spawn(|| call(&haproxy, "ready", json!({})).run());
+        let run = scope.spawn(|| call(&haproxy, "ready", &json!({})).run());
         let checked = targets[1].checked();
         poll("checks go on", || targets[1].checked() > checked + 2);
         assert_eq!(targets[1].served(), served);
@@ -240,7 +241,7 @@ fn a_target_that_is_not_well_never_gets_a_connection() {
 #[test]
 fn a_reload_is_seen_and_made_good_by_the_next_run() {
     let (_targets, haproxy) = three();
-    let call = call(&haproxy, "maintenance", json!({}));
+    let call = call(&haproxy, "maintenance", &json!({}));
     assert!(call.run().changed() && !call.run().changed());
     haproxy.reload();
     await_up(&haproxy, "kube", &["cp1", "cp2", "cp3"]);
@@ -258,7 +259,7 @@ fn a_reload_during_a_run_ends_it_and_the_next_run_finishes() {
     let (targets, haproxy) = three();
     let _session = haproxy.session("kube", &targets[1]);
     let run = std::thread::spawn({
-        let call = call(&haproxy, "maintenance", json!({"drain_timeout": 60}));
+        let call = call(&haproxy, "maintenance", &json!({"drain_timeout": 60}));
         move || call.run()
     });
     haproxy.await_status("kube", "cp2", "DRAIN");
@@ -269,7 +270,7 @@ fn a_reload_during_a_run_ends_it_and_the_next_run_finishes() {
         "{reply:?}"
     );
     await_up(&haproxy, "kube", &["cp1", "cp2", "cp3"]);
-    assert!(!call(&haproxy, "maintenance", json!({})).run().failed());
+    assert!(!call(&haproxy, "maintenance", &json!({})).run().failed());
     assert_eq!(haproxy.status("kube", "cp2"), "MAINT");
 }
 
@@ -350,7 +351,7 @@ fn killed_between_any_two_steps_it_is_finished_by_the_next_run() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(session.is_open());
-    let reply = call(&haproxy, "maintenance", json!({"drain_timeout": 0})).run();
+    let reply = call(&haproxy, "maintenance", &json!({"drain_timeout": 0})).run();
     assert!(
         reply.changed() && !reply.json["steps"].to_string().contains("drain kube"),
         "{reply:?}"
@@ -370,20 +371,20 @@ fn killed_between_any_two_steps_it_is_finished_by_the_next_run() {
         (0..9).all(|_| haproxy.get("kube").is_some()) && targets[1].served() == served,
         "UP, and still drained"
     );
-    let reply = call(&haproxy, "ready", json!({})).run();
+    let reply = call(&haproxy, "ready", &json!({})).run();
     assert!(reply.changed() && state_of(&reply, 0) == "ready", "{reply:?}");
 }
 
 #[test]
 fn what_does_not_exist_is_named_beside_what_does() {
     let (_targets, haproxy) = three();
-    let server = call(&haproxy, "maintenance", json!({"server": "cp9"})).run();
+    let server = call(&haproxy, "maintenance", &json!({"server": "cp9"})).run();
     assert_eq!(
         (server.refusal(), server.msg().contains("there is cp1, cp2, cp3")),
         ("no_server", true),
         "{server:?}"
     );
-    let backend = call(&haproxy, "maintenance", json!({"backend": "kuba"})).run();
+    let backend = call(&haproxy, "maintenance", &json!({"backend": "kuba"})).run();
     assert_eq!(
         (backend.refusal(), backend.msg().ends_with("it has kube")),
         ("no_backend", true),
@@ -405,14 +406,14 @@ fn a_server_disabled_in_the_configuration_comes_back_through_its_checks() {
     let haproxy = Haproxy::start(&[backend, follower]);
     await_up(&haproxy, "kube", &["cp1"]);
     await_up(&haproxy, "metrics", &["cp1"]);
-    let call = call(&haproxy, "ready", json!({}));
+    let call = call(&haproxy, "ready", &json!({}));
     let reply = call.run();
     assert!(reply.changed() && !reply.failed() && !call.run().changed(), "{reply:?}");
     assert_eq!([haproxy.status("kube", "cp2"), haproxy.status("metrics", "cp2")], ["UP", "UP"]);
     let unchecked =
         Backend::new("kube").server("cp1", &targets[0]).server_with("cp2", &targets[1], "disabled");
     let haproxy = Haproxy::start(&[unchecked]);
-    let reply = self::call(&haproxy, "ready", json!({})).run();
+    let reply = self::call(&haproxy, "ready", &json!({})).run();
     assert_eq!(
         (reply.refusal(), haproxy.status("kube", "cp2").as_str()),
         ("no_check", "MAINT"),
