@@ -61,6 +61,17 @@ impl Ansible {
         Ok(playbook)
     }
 
+    /// A scenario of molecule.
+    pub fn molecule(&self, scenario: &str) -> anyhow::Result<Command> {
+        let mut molecule = self.inside("molecule", &["test", "--scenario-name", scenario]);
+        molecule
+            .env("QUORATE_LAB", self.programs.join("lab"))
+            .env("QUORATE_INVENTORY", inventory())
+            .env("QUORATE_STAGE", &self.stage);
+        self.set_up(&mut molecule)?;
+        Ok(molecule)
+    }
+
     /// The result of one module, whether it failed or not.
     pub fn module(&self, host: &str, module: &str, args: &Value) -> anyhow::Result<Value> {
         let tree = self.dir.join("adhoc");

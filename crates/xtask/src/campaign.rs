@@ -5,7 +5,7 @@ use crate::{
     deps,
     run::{ask, execute, is_root, run_reading, say, target_dir},
     stage,
-    steps::{Steps, Tally},
+    steps::Tally,
 };
 use anyhow::{Context, bail};
 use std::{fs, process::Stdio};
@@ -34,36 +34,54 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
     let staged = if release { stage::release()? } else { stage::dev()? };
     let ansible = Ansible::new(staged, target_dir().join("campaign"))?;
     execute(&mut ansible.lab(&["up"]))?;
-    let mut steps = Steps::default();
-    kill(&ansible, boundaries, &mut steps)?;
+    let tally = kill(&ansible, boundaries)?;
     execute(&mut ansible.lab(&["down"]))?;
-    steps.finish();
+    say(&format!("{} passed, {} failed", tally.passed, tally.failed));
+    if tally.failed > 0 {
+        bail!("a run that was killed did not end as it should");
+    }
     Ok(())
 }
 
+/// Three boundaries in a lab that is brought up for it: a step of `cargo xtask test`.
+pub fn three_boundaries() -> anyhow::Result<Tally> {
+    let ansible = Ansible::new(stage::dev()?, target_dir().join("campaign"))?;
+    execute(&mut ansible.lab(&["up"]))?;
+    let three = chosen(tasks(&ansible)?)?;
+    say(&format!("the commit's hash chooses the boundaries {three:?}"));
+    kill(&ansible, Some(three))
+}
+
 /// Kills the playbook at the given task boundaries, or at each in turn until it ends by itself, and runs it again each time.
-pub fn kill(
-    ansible: &Ansible,
-    boundaries: Option<Vec<usize>>,
-    steps: &mut Steps,
-) -> anyhow::Result<()> {
+fn kill(ansible: &Ansible, boundaries: Option<Vec<usize>>) -> anyhow::Result<Tally> {
     execute(&mut ansible.lab(&["checkpoint", "save", START]))?;
-    let all = boundaries.is_none();
+    let (all, mut tally) = (boundaries.is_none(), Tally::default());
     for boundary in boundaries.unwrap_or_else(|| (1..MANY).collect()) {
-        let mut reached = true;
-        steps.step(&format!("killed at task {boundary}, run again"), || {
-            execute(&mut ansible.lab(&["checkpoint", "restore", START]))?;
-            reached = killed(ansible, boundary)?;
-            finishes(ansible)?;
-            Ok(Tally::ONE)
-        });
-        if all && !reached {
-            say(&format!("the playbook has {} tasks", boundary - 1));
-            break;
+        say(&format!("\n-- killed at task {boundary}, run again"));
+        match once(ansible, boundary) {
+            Ok(reached) => {
+                tally.passed += 1;
+                if all && !reached {
+                    say(&format!("the playbook has {} tasks", boundary - 1));
+                    break;
+                }
+            }
+            Err(error) => {
+                say(&format!("error: killed at task {boundary}: {error:#}"));
+                tally.failed += 1;
+            }
         }
     }
+    execute(&mut ansible.lab(&["checkpoint", "remove", START]))?;
+    Ok(tally)
+}
+
+/// Says whether the playbook came to that boundary.
+fn once(ansible: &Ansible, boundary: usize) -> anyhow::Result<bool> {
     execute(&mut ansible.lab(&["checkpoint", "restore", START]))?;
-    execute(&mut ansible.lab(&["checkpoint", "remove", START]))
+    let reached = killed(ansible, boundary)?;
+    finishes(ansible)?;
+    Ok(reached)
 }
 
 /// Runs the playbook until the task with this number is about to start. Says whether it came to that.

@@ -7,6 +7,7 @@ use crate::{
     run::{ask, execute, is_root, run_reading, say, target_dir},
     spec::field,
     stage,
+    steps::Tally,
 };
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
@@ -32,9 +33,12 @@ const FAULT_SHOWS: Duration = Duration::from_secs(60);
 pub fn run(args: &[String]) -> anyhow::Result<()> {
     let known = ["--keep", "--dev"];
     if let Some(other) = args.iter().find(|arg| !known.contains(&arg.as_str())) {
-        bail!("unknown argument {other:?}: [--keep] leaves the lab up, [--dev] takes the development build");
+        bail!(
+            "unknown argument {other:?}: [--keep] leaves the lab up, [--dev] takes the development build"
+        );
     }
-    let (keep, dev) = (args.iter().any(|arg| arg == "--keep"), args.iter().any(|arg| arg == "--dev"));
+    let (keep, dev) =
+        (args.iter().any(|arg| arg == "--keep"), args.iter().any(|arg| arg == "--dev"));
     if !is_root() {
         bail!("the demo boots hosts and needs root; \"cargo xtask test --no-lab\" runs without");
     }
@@ -47,6 +51,14 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
         execute(&mut demo.ansible.lab(&["down"]))?;
     }
     told
+}
+
+/// The same as a step of `cargo xtask test`, with the development build.
+pub fn as_test() -> anyhow::Result<Tally> {
+    let demo = Demo::new(stage::dev()?, "main-job")?;
+    execute(&mut demo.ansible.lab(&["up"]))?;
+    demo.show()?;
+    Ok(Tally::ONE)
 }
 
 /// One demonstration under way.
@@ -291,14 +303,34 @@ impl Watching {
         let (kubeconfig, etcd) = (kubeconfig(), demo.etcd()?);
         let socket = format!("{LAB_RUN}/haproxy.sock");
         _ = fs::remove_file(&socket);
-        let (config, forward) = (format!("{LAB_RUN}/ssh_config"), format!("{socket}:/run/haproxy/admin.sock"));
-        let forward = demo.ansible.inside("ssh", &["-F", &config, "-N", "-L", &forward, "lb"]).stdin(Stdio::null()).spawn()?;
-        let mut words = vec!["watch", "--kubeconfig", &kubeconfig, "--events", &events, "--deadline-seconds", "900", "--haproxy", &socket];
+        let (config, forward) =
+            (format!("{LAB_RUN}/ssh_config"), format!("{socket}:/run/haproxy/admin.sock"));
+        let forward = demo
+            .ansible
+            .inside("ssh", &["-F", &config, "-N", "-L", &forward, "lb"])
+            .stdin(Stdio::null())
+            .spawn()?;
+        let mut words = vec![
+            "watch",
+            "--kubeconfig",
+            &kubeconfig,
+            "--events",
+            &events,
+            "--deadline-seconds",
+            "900",
+            "--haproxy",
+            &socket,
+        ];
         words.extend(etcd.iter().map(String::as_str));
         // However the rest goes, both are ended.
         let mut watching = Self { clients: Command::new("true").spawn()?, forward };
         wait_for(|| fs::exists(&socket).unwrap_or(false), "the way to HAProxy's runtime socket")?;
-        watching.clients = demo.ansible.witness(&words).stdin(Stdio::null()).spawn().context("failed to start the witness")?;
+        watching.clients = demo
+            .ansible
+            .witness(&words)
+            .stdin(Stdio::null())
+            .spawn()
+            .context("failed to start the witness")?;
         wait_for(|| fs::metadata(&events).is_ok_and(|file| file.len() > 0), "the witness")?;
         Ok(watching)
     }

@@ -1,7 +1,8 @@
 //! `cargo xtask test`: every test.
 
 use crate::{
-    check, deps,
+    ansible::Ansible,
+    campaign, check, demo, deps,
     run::{
         MUSL, MUSL_ARM, ask, cargo, command, execute, in_python_env, is_root, python_env, root,
         run_reading, say, target_dir, without_lab,
@@ -42,6 +43,13 @@ const STEPS: &[Step] = &[
         run: protocol_on_aarch64,
     },
     Step { name: "transport (sshd, ansible-core)", needs: Needs::Nothing, run: transport },
+    Step { name: "the main job, under watch (lab)", needs: Needs::Lab, run: demo::as_test },
+    Step {
+        name: "killed at three task boundaries (lab)",
+        needs: Needs::Lab,
+        run: campaign::three_boundaries,
+    },
+    Step { name: "molecule (lab)", needs: Needs::Lab, run: molecule },
 ];
 
 pub fn run(args: &[String]) -> anyhow::Result<()> {
@@ -189,6 +197,19 @@ fn transport() -> anyhow::Result<Tally> {
     pytest.arg(tests).env("QUORATE_STAGE", staged).env("PYTHONDONTWRITEBYTECODE", "1");
     in_python_env(&mut pytest)?;
     counted(&mut pytest)
+}
+
+/// The scenarios of molecule, in a lab that is brought up for each.
+fn molecule() -> anyhow::Result<Tally> {
+    let ansible = Ansible::new(stage::dev()?, target_dir().join("molecule"))?;
+    let mut tally = Tally::default();
+    for scenario in ["replace"] {
+        execute(&mut ansible.lab(&["up"]))?;
+        let passed = run_reading(&mut ansible.molecule(scenario)?, |_| ())?;
+        tally.add(Tally { passed: usize::from(passed), failed: usize::from(!passed) });
+    }
+    execute(&mut ansible.lab(&["down"]))?;
+    Ok(tally)
 }
 
 #[cfg(test)]
