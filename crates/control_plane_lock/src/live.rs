@@ -99,7 +99,7 @@ impl Lock {
             Step::Record { facts } => self.cluster.renew_lock(&self.name, seen, facts).await,
             Step::Release => {
                 let word = if self.abandons { "abandoned" } else { "released" };
-                self.cluster.release_lock(&self.name, seen, word).await
+                self.cluster.release_lock(&self.name, seen, &self.holder, word).await
             }
         };
         match written.with_context(|| format!("write the lock {}", self.name))? {
@@ -131,6 +131,7 @@ fn lease(seen: &Seen) -> Option<Lease> {
         duration: lock.duration.as_secs(),
         operation,
         last_operation: lock.last.clone(),
+        ousted: lock.ousted.iter().map(text).collect(),
     })
 }
 

@@ -17,6 +17,11 @@ pub fn plan(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, Refusal> 
     let lease = observed.lease.as_ref();
     let taken = lease.filter(|lease| lease.holder.is_some() || lease.operation.is_some());
     let steps = match (&wanted.goal, taken) {
+        (Goal::Held(_) | Goal::Recorded, _)
+            if lease.is_some_and(|lease| is_ousted(wanted, lease)) =>
+        {
+            Err(Unsafe::Ousted)
+        }
         (Goal::Held(claim), None) => Ok(vec![acquire(wanted, claim)]),
         (Goal::Held(claim), Some(lease)) if is_own(wanted, lease) => keep(wanted, claim, lease),
         (Goal::Held(claim), Some(lease)) => take(wanted, claim, observed, lease),
@@ -54,6 +59,11 @@ pub fn warnings(wanted: &Wanted, observed: &Observed) -> Vec<String> {
 
 fn is_own(wanted: &Wanted, lease: &Lease) -> bool {
     lease.holder.as_deref() == Some(wanted.holder.as_str())
+}
+
+/// This run had the lock and another has taken it over since: this one was paused, and what it saw is not so any more.
+fn is_ousted(wanted: &Wanted, lease: &Lease) -> bool {
+    lease.ousted.iter().any(|ousted| ousted == wanted.holder.as_str())
 }
 
 fn is_for(open: &Operation, claim: &Claim) -> bool {

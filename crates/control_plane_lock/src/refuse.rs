@@ -27,6 +27,8 @@ pub enum Unsafe {
         /// Seconds that it holds for.
         duration: u64,
     },
+    /// This run had the lock, and another has taken it over since.
+    Ousted,
     /// This run has no lock.
     NotHeld,
 }
@@ -91,7 +93,7 @@ impl Unsafe {
         match self {
             Self::Held { .. } => "lock_held",
             Self::Open(_) => "operation_open",
-            Self::Lost(_) | Self::Expired { .. } => "lock_lost",
+            Self::Lost(_) | Self::Expired { .. } | Self::Ousted => "lock_lost",
             Self::NotHeld => "lock_not_held",
         }
     }
@@ -123,6 +125,9 @@ impl Unsafe {
             ),
             Self::Expired { age, duration } => format!(
                 "this run no longer holds the lock {lock}: it was last renewed {age} s ago and holds for {duration} s; nothing was changed; run the whole command again: it observes, takes the lock and resumes"
+            ),
+            Self::Ousted => format!(
+                "this run has lost the lock {lock}: it was paused for longer than the lock holds, and another run took it over, whether or not that one has finished since; what this run saw before is not so any more; run the whole command again: it observes, takes the lock and resumes, or finds that there is nothing left to do"
             ),
             Self::NotHeld => format!(
                 "this run does not hold the lock {lock}, nobody does; facts can be recorded by the run that holds it; acquire it first with state=held"

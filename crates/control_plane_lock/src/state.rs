@@ -39,6 +39,8 @@ pub struct Lease {
     pub operation: Option<Operation>,
     /// The one before, for people.
     pub last_operation: Option<String>,
+    /// Runs that the lock was taken from.
+    pub ousted: Vec<String>,
 }
 
 /// The operation under way.

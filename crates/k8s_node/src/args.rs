@@ -74,6 +74,8 @@ pub enum State {
     Ready,
     /// There is no such node, nor what k3s remembers of its password.
     Absent,
+    /// As it is: nothing is changed, and what there is is returned.
+    Current,
 }
 
 /// How to reach etcd.

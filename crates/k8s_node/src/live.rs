@@ -71,7 +71,7 @@ impl Kubernetes {
             ..Observed::default()
         };
         match wanted.state {
-            State::Cordoned | State::Uncordoned | State::Ready => {
+            State::Cordoned | State::Uncordoned | State::Ready | State::Current => {
                 self.node = self
                     .cluster
                     .node(&wanted.name)

@@ -13,6 +13,7 @@ const SILENT_BY: u64 = kube_cluster::BLIND_AFTER.as_secs() + 20;
 /// Decides.
 pub fn plan(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, Refusal> {
     let acts = match (wanted.state, &observed.node) {
+        (State::Current, _) => Ok(vec![]),
         (State::Ready, _) => ready(wanted, observed),
         (State::Absent, None) => Ok(forget(observed)),
         (State::Uncordoned, Some(node)) => Ok(uncordoned(node)),

@@ -13,8 +13,11 @@ const TARGET: &str = "quorate.io/target";
 const ACQUIRED: &str = "quorate.io/acquired";
 const TAKEN_OVER_FROM: &str = "quorate.io/taken-over-from";
 const ABOUT: &str = "quorate.io/about";
+const OUSTED: &str = "quorate.io/ousted";
 const LAST: &str = "quorate.io/last-operation";
 const RECORD: &str = "record.quorate.io/";
+/// Runs that are remembered to have lost the lock. One that was paused wakes up before that many others were.
+const REMEMBERED: usize = 8;
 
 /// The Lease as a value.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -35,6 +38,9 @@ pub struct Lock {
     pub operation: Option<Operation>,
     /// The operation before, for people.
     pub last: Option<String>,
+    /// Runs that the lock was taken from. One of them may have been paused: it must not take a lock that is free again for its own, because what it
+    /// saw before is not so any more.
+    pub ousted: Vec<Holder>,
 }
 
 /// The operation under way.
@@ -161,6 +167,7 @@ impl Seen {
         annotations.insert(ACQUIRED.into(), begun.into());
         annotations.insert(ABOUT.into(), about.into());
         annotations.insert(TAKEN_OVER_FROM.into(), from.map(Holder::as_str).into());
+        annotations.extend(self.ousting(holder));
         let transitions = self.lock.as_ref().map_or(0, |lock| lock.transitions.saturating_add(1));
         let now = micro(self.date);
         let spec = json!({"holderIdentity": holder.as_str(), "acquireTime": now, "renewTime": now,
@@ -174,8 +181,8 @@ impl Seen {
     }
 
     /// The part that frees the lock and closes the record, of which one line is kept for people.
-    pub(crate) fn released(&self, word: &str) -> Value {
-        let mut annotations = Map::new();
+    pub(crate) fn released(&self, by: &Holder, word: &str) -> Value {
+        let mut annotations = self.ousting(by);
         if let Some(open) = self.operation() {
             let keys = [OPERATION, TARGET, ACQUIRED, TAKEN_OVER_FROM, ABOUT].map(str::to_owned);
             let facts = open.record.keys().map(|key| format!("{RECORD}{key}"));
@@ -188,6 +195,17 @@ impl Seen {
             );
         }
         self.part(&annotations, &json!({"holderIdentity": null, "renewTime": micro(self.date)}))
+    }
+
+    /// A run that loses the lock to another is remembered. Only the name of a process is nobody else's later on.
+    fn ousting(&self, by: &Holder) -> Map<String, Value> {
+        let lost = self.holder().filter(|holder| *holder != by && holder.process().is_some());
+        let known =
+            self.lock.iter().flat_map(|lock| &lock.ousted).filter(|known| Some(*known) != lost);
+        let all: Vec<_> = known.chain(lost).map(Holder::as_str).collect();
+        let recent = all.iter().skip(all.len().saturating_sub(REMEMBERED)).copied();
+        let text = recent.collect::<Vec<_>>().join(" ");
+        lost.map(|_| (OUSTED.to_owned(), text.into())).into_iter().collect()
     }
 
     /// The resourceVersion is the precondition that makes two writers one after the other.
@@ -245,6 +263,11 @@ impl LockObject {
         Lock {
             operation,
             last: note(LAST),
+            ousted: note(OUSTED)
+                .iter()
+                .flat_map(|text| text.split_whitespace())
+                .map(Holder::new)
+                .collect(),
             uid: metadata.uid,
             resource_version: metadata.resource_version,
             holder: spec.holder_identity.filter(|holder| !holder.is_empty()).map(Holder::new),

@@ -1,7 +1,7 @@
 //! The calls around the lock. Each write is under the resourceVersion that was read: of two that decide on the same reading, one is told so.
 
 use crate::{
-    Claim, Cluster, Error, Seen,
+    Claim, Cluster, Error, Holder, Seen,
     call::{Answer, Bare},
     lock::LockObject,
 };
@@ -96,14 +96,15 @@ impl Cluster {
         self.write_lock(name, &seen.renewed(record)).await
     }
 
-    /// Frees the lock and closes the record; `word` says how, in the line that is kept for people.
+    /// Frees the lock and closes the record; `word` says how, in the line that is kept for people. Another run than the holder ousts it.
     pub async fn release_lock(
         &self,
         name: &LockName,
         seen: &Seen,
+        by: &Holder,
         word: &str,
     ) -> Result<Written, Error> {
-        self.write_lock(name, &seen.released(word)).await
+        self.write_lock(name, &seen.released(by, word)).await
     }
 
     async fn write_lock(&self, name: &LockName, part: &Value) -> Result<Written, Error> {

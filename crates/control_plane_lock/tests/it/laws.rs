@@ -67,7 +67,7 @@ fn worlds() -> Vec<Observed> {
                         age,
                         duration: 900,
                         operation: operation.clone(),
-                        last_operation: None,
+                        ..Lease::default()
                     };
                     let gone = holder_gone && holder == Some(OTHER);
                     all.push(Observed { unchanged, holder_gone: gone, ..world(Some(lease)) });

@@ -190,6 +190,25 @@ fn a_killed_run_is_taken_over_at_once_and_a_stopped_one_is_not() {
 }
 
 #[test]
+fn a_run_that_was_paused_past_a_whole_other_run_does_not_begin_again() {
+    let world = World::new("overslept");
+    let (paused, other) = ("ctl/0b5f/70/1070/r1", "desk/77aa/80/1080/r2");
+    let mut short = replace("cp2");
+    short["duration"] = json!(1);
+    settled(world.run(paused, &short), true);
+    let mut patient = replace("cp2");
+    patient["wait"] = json!(60);
+    settled(world.run(other, &patient), true);
+    assert_eq!(world.run(paused, &replace("cp2")).refusal(), "lock_lost");
+    settled(world.run(other, &json!({"state": "released"})), true);
+    for more in [replace("cp2"), json!({"state": "recorded"})] {
+        let refused = world.run(paused, &more);
+        assert_eq!(refused.refusal(), "lock_lost", "{}", refused.json);
+    }
+    settled(world.run("ctl/0b5f/90/1090/r3", &replace("cp2")), true);
+}
+
+#[test]
 fn a_controller_elsewhere_tells_of_its_processes() {
     let world = World::new("elsewhere");
     let holder = |pid: u32| {

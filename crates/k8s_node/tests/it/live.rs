@@ -35,6 +35,8 @@ fn a_node_is_cordoned_and_uncordoned() {
     settled(world.run("w-cordon", "uncordoned", &json!({})), true);
     settled(world.run("w-cordon", "uncordoned", &json!({})), false);
     refused(&world.run("w-none", "cordoned", &json!({})), "no_node", &[]);
+    assert_eq!(settled(world.run("w-none", "current", &json!({})), false)["exists"], json!(false));
+    assert_eq!(settled(world.run("w-cordon", "current", &json!({})), false)["ready"], json!(true));
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn a_lock_is_taken_resumed_and_released() {
     assert_eq!(open.taken_over_from, Some(Holder::new("a")));
     assert_eq!(second.lock.as_ref().unwrap().transitions, 1);
 
-    let third = merged(&second, &second.released("released"), &mut object);
+    let third = merged(&second, &second.released(&Holder::new("b"), "released"), &mut object);
     let lock = third.lock.as_ref().unwrap();
     assert!(lock.holder.is_none() && lock.operation.is_none());
     assert_eq!(
@@ -101,7 +101,7 @@ fn a_holder_may_count_on_it_for_its_duration_only() {
         late.held_by(&a).unwrap_err(),
         "it was last renewed 901 s ago and holds for 900 s: this run was paused for too long"
     );
-    let released = merged(&seen, &seen.released("released"), &mut object);
+    let released = merged(&seen, &seen.released(&Holder::new("a"), "released"), &mut object);
     assert_eq!(released.held_by(&a).unwrap_err(), "it was released");
     assert!(free.held_by(&a).is_err());
 }
@@ -113,9 +113,42 @@ fn a_write_names_the_version_it_was_decided_on() {
     for part in [
         seen.taken(&claim("a", "cp2"), &facts(&[])),
         seen.renewed(&facts(&[])),
-        seen.released("released"),
+        seen.released(&Holder::new("a"), "released"),
     ] {
         assert_eq!(part["metadata"]["resourceVersion"], "7");
         assert_eq!(part["spec"]["renewTime"], "2026-11-21T08:00:00.000000Z");
     }
+}
+
+#[test]
+fn runs_that_lost_the_lock_are_remembered_past_its_release() {
+    let mut object = json!({});
+    let mut seen = Seen { lock: None, date: at("2026-11-21T08:00:00Z") };
+    seen = merged(&seen, &seen.created(&claim("ctl/b/1/10/r", "cp2"), &facts(&[])), &mut object);
+    for pid in 2..12 {
+        let next = claim(&format!("ctl/b/{pid}/10/r"), "cp2");
+        seen = merged(&seen, &seen.taken(&next, &facts(&[])), &mut object);
+    }
+    seen = merged(&seen, &seen.taken(&claim("somebody", "cp2"), &facts(&[])), &mut object);
+    seen = merged(&seen, &seen.taken(&claim("ctl/b/12/10/r", "cp2"), &facts(&[])), &mut object);
+    let by = Holder::new("ctl/b/12/10/r");
+    seen = merged(&seen, &seen.released(&by, "released"), &mut object);
+    let ousted: Vec<_> =
+        seen.lock.unwrap().ousted.iter().map(|holder| holder.process().unwrap().pid).collect();
+    assert_eq!(
+        ousted,
+        [4, 5, 6, 7, 8, 9, 10, 11],
+        "the latest, and none that may come again under its name"
+    );
+}
+
+#[test]
+fn giving_up_another_runs_lock_ousts_it() {
+    let mut object = json!({});
+    let free = Seen { lock: None, date: at("2026-11-21T08:00:00Z") };
+    let held =
+        merged(&free, &free.created(&claim("ctl/b/1/10/r", "cp2"), &facts(&[])), &mut object);
+    let gone =
+        merged(&held, &held.released(&Holder::new("ctl/b/2/10/r"), "abandoned"), &mut object);
+    assert_eq!(gone.lock.unwrap().ousted, [Holder::new("ctl/b/1/10/r")]);
 }

@@ -115,7 +115,10 @@ fn an_operator_reads_everything_in_the_lease() {
             assert!(yaml.contains(line), "{line} is not in\n{yaml}");
         }
         let seen = cluster.lock(&lock).await.unwrap();
-        assert_eq!(cluster.release_lock(&lock, &seen, "released").await.unwrap(), Written::Done);
+        assert_eq!(
+            cluster.release_lock(&lock, &seen, &Holder::new(text), "released").await.unwrap(),
+            Written::Done
+        );
         let yaml = api
             .kubectl(&["get", "lease", "-n", "kube-system", "readable", "-o", "yaml"], None)
             .unwrap();
