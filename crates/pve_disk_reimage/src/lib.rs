@@ -60,6 +60,10 @@ impl Module for PveDiskReimage {
         plan::deadline(wanted)
     }
 
+    fn warnings(wanted: &Wanted, observed: &Observed) -> Vec<String> {
+        plan::warnings(wanted, observed)
+    }
+
     async fn open(wanted: &Wanted) -> anyhow::Result<Self> {
         live::Disks::open(wanted).map(Self)
     }

@@ -91,7 +91,6 @@ fn reimage(wanted: &Wanted, vm: &Vm, drive: &Drive) -> Result<Vec<Step>, Unsafe>
         });
     }
     replaceable(wanted, vm)?;
-    at_rest(vm)?;
     let image = wanted.image.clone().unwrap_or_default();
     let fresh = vm
         .image
@@ -99,6 +98,8 @@ fn reimage(wanted: &Wanted, vm: &Vm, drive: &Drive) -> Result<Vec<Step>, Unsafe>
     let size = vm
         .size(&wanted.disk)
         .ok_or_else(|| Unsafe::SizeUnknown { found: found(), disk: wanted.disk.clone() })?;
+    // The last: an earlier task stops the machine, and a look ahead of that (in check mode) has to find everything else.
+    at_rest(vm)?;
     let record =
         Record { disk: wanted.disk.clone(), condemned: wanted.condemned.clone(), size, image };
     let swap = Step::Swap { vm: found(), record: record.clone(), storage: wanted.storage.clone() };
@@ -213,6 +214,14 @@ fn way_back(wanted: &Wanted, vm: &Vm, drive: &Drive) -> String {
         "{condemned} is kept; to go back: qm stop {vmid}; qm set {vmid} --{disk} {condemned}{}; qm start {vmid}; to go on, mend that and run again",
         kept.collect::<String>()
     )
+}
+
+/// What is no reason to stop, and will be one later.
+pub fn warnings(wanted: &Wanted, observed: &Observed) -> Vec<String> {
+    let protected = observed.vm.iter().filter(|vm| vm.protected && wanted.state == State::Reimaged);
+    protected
+        .map(|vm| format!("{} is protected: its old disk cannot be removed (state: committed) before that is lifted", vm.label))
+        .collect()
 }
 
 /// What kind of thing a step does.
