@@ -193,7 +193,7 @@ fn transport() -> anyhow::Result<Tally> {
     let python = python_env()?.join("bin/python");
     let tests = root().join("ansible_collections/quorate/controlplane/tests/transport");
     let mut pytest =
-        command(python, ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no"]);
+        command(python, ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "--color=no"]);
     pytest.arg(tests).env("QUORATE_STAGE", staged).env("PYTHONDONTWRITEBYTECODE", "1");
     in_python_env(&mut pytest)?;
     counted(&mut pytest)

@@ -102,6 +102,7 @@ options:
       - "V(uncordoned): New pods may be put on it."
       - "V(ready): It is ready, and its kubelet was heard of lately. This is waited for."
       - "V(absent): There is no such node, nor what k3s remembers of its password."
+      - "V(current): As it is: nothing is changed, and what there is is returned."
     type: "str"
     required: true
     choices:
@@ -110,6 +111,7 @@ options:
       - "uncordoned"
       - "ready"
       - "absent"
+      - "current"
   timeout:
     description:
       - "How long the whole may take."
