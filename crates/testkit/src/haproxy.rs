@@ -1,7 +1,6 @@
 //! A real HAProxy (Debian's package) with small servers behind it, made for one test.
 //!
-//! Front ends are unix sockets in a directory of the test's own and servers listen on ports the kernel chose, so that any number of
-//! tests may run at once.
+//! Front ends are unix sockets and servers listen on ports the kernel chose, so that any number of tests may run at once.
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
@@ -16,7 +15,6 @@ use std::time::{Duration, Instant};
 
 /// Where Debian puts it.
 pub const PROGRAM: &str = "/usr/sbin/haproxy";
-/// No wait in here is longer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Describes one backend.
@@ -369,7 +367,7 @@ fn answer(mut stream: TcpStream, shared: &Shared, name: &str) {
     if request.starts_with(b"GET /readyz") {
         let status =
             if shared.sick.load(Ordering::SeqCst) { "503 Service Unavailable" } else { "200 OK" };
-        _ = stream.write_all(format!("HTTP/1.0 {status}\r\n\r\n").as_bytes());
+        _ = write!(stream, "HTTP/1.0 {status}\r\n\r\n");
         shared.checked.fetch_add(1, Ordering::SeqCst);
         return;
     }

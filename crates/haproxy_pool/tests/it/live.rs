@@ -1,7 +1,5 @@
 //! Against real HAProxy processes, through the built program.
 
-use std::io::Write;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -10,10 +8,10 @@ use serde_json::{Value, json};
 use testkit::haproxy::{Backend, Haproxy, Target};
 use testkit::module::{Call, Reply};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_haproxy_pool");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_haproxy_pool");
 
 /// Three servers in one backend, all found UP.
-fn three() -> ([Target; 3], Haproxy) {
+pub fn three() -> ([Target; 3], Haproxy) {
     let targets = ["cp1", "cp2", "cp3"].map(Target::start);
     let haproxy = Haproxy::start(&[backend("kube", &targets)]);
     await_up(&haproxy, "kube", &["cp1", "cp2", "cp3"]);
@@ -29,7 +27,7 @@ fn backend(name: &str, targets: &[Target]) -> Backend {
 }
 
 /// UP by a check, not by HAProxy's assumption at its start.
-fn await_up(haproxy: &Haproxy, backend: &str, servers: &[&str]) {
+pub fn await_up(haproxy: &Haproxy, backend: &str, servers: &[&str]) {
     for server in servers {
         let line = format!(" {server} 127.0.0.1 2 ");
         poll(&format!("{server} is checked"), || {
@@ -41,7 +39,7 @@ fn await_up(haproxy: &Haproxy, backend: &str, servers: &[&str]) {
     }
 }
 
-fn poll(what: &str, mut is_so: impl FnMut() -> bool) {
+pub fn poll(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(20);
     while !is_so() {
         assert!(Instant::now() < end, "did not come true: {what}");
@@ -49,13 +47,13 @@ fn poll(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-fn call(haproxy: &Haproxy, state: &str, more: &Value) -> Call {
+pub fn call(haproxy: &Haproxy, state: &str, more: &Value) -> Call {
     let mut args = json!({"sockets": haproxy.admin(), "server": "cp2", "state": state});
     args.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     Call::new(PROGRAM, &args)
 }
 
-fn state_of(reply: &Reply, balancer: usize) -> &str {
+pub fn state_of(reply: &Reply, balancer: usize) -> &str {
     reply.json["load_balancers"][balancer]["backends"][0]["state"].as_str().unwrap_or("none")
 }
 
@@ -239,42 +237,6 @@ fn a_target_that_is_not_well_never_gets_a_connection() {
 }
 
 #[test]
-fn a_reload_is_seen_and_made_good_by_the_next_run() {
-    let (_targets, haproxy) = three();
-    let call = call(&haproxy, "maintenance", &json!({}));
-    assert!(call.run().changed() && !call.run().changed());
-    haproxy.reload();
-    await_up(&haproxy, "kube", &["cp1", "cp2", "cp3"]);
-    let check = call.clone().check().run();
-    assert_eq!(
-        check.json["before"]["load_balancers"][0]["backends"][0]["state"], "ready",
-        "the reload forgot it"
-    );
-    assert!(check.changed() && call.run().changed());
-    assert_eq!(haproxy.status("kube", "cp2"), "MAINT");
-}
-
-#[test]
-fn a_reload_during_a_run_ends_it_and_the_next_run_finishes() {
-    let (targets, haproxy) = three();
-    let _session = haproxy.session("kube", &targets[1]);
-    let run = std::thread::spawn({
-        let call = call(&haproxy, "maintenance", &json!({"drain_timeout": 60}));
-        move || call.run()
-    });
-    haproxy.await_status("kube", "cp2", "DRAIN");
-    haproxy.reload();
-    let reply = run.join().unwrap();
-    assert!(
-        reply.failed() && reply.json["steps_done"].to_string().contains("drain kube/cp2"),
-        "{reply:?}"
-    );
-    await_up(&haproxy, "kube", &["cp1", "cp2", "cp3"]);
-    assert!(!call(&haproxy, "maintenance", &json!({})).run().failed());
-    assert_eq!(haproxy.status("kube", "cp2"), "MAINT");
-}
-
-#[test]
 fn an_operator_may_look_and_not_touch() {
     let (_targets, haproxy) = three();
     let args = json!({"sockets": haproxy.operator(), "server": "cp2", "state": "maintenance"});
@@ -332,47 +294,6 @@ fn two_load_balancers_come_to_the_same_state_or_none_is_changed() {
 
 fn args_of(one: &Haproxy, two: &str) -> Value {
     json!({"sockets": [one.admin(), two], "server": "cp2", "state": "maintenance"})
-}
-
-fn start(args: &Value) -> Child {
-    let mut child =
-        Command::new(PROGRAM).arg("-").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(args.to_string().as_bytes()).unwrap();
-    child
-}
-
-#[test]
-fn killed_between_any_two_steps_it_is_finished_by_the_next_run() {
-    let (targets, haproxy) = three();
-    let mut session = haproxy.session("kube", &targets[1]);
-    let args = json!({"sockets": haproxy.admin(), "server": "cp2", "state": "maintenance", "drain_timeout": 60});
-    let mut child = start(&args);
-    haproxy.await_status("kube", "cp2", "DRAIN");
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(session.is_open());
-    let reply = call(&haproxy, "maintenance", &json!({"drain_timeout": 0})).run();
-    assert!(
-        reply.changed() && !reply.json["steps"].to_string().contains("drain kube"),
-        "{reply:?}"
-    );
-    assert_eq!(haproxy.status("kube", "cp2"), "MAINT");
-    poll("the session has ended", || !session.is_open());
-
-    targets[1].set_sick(true);
-    let served = targets[1].served();
-    let mut child = start(&json!({"sockets": haproxy.admin(), "server": "cp2", "state": "ready"}));
-    poll("it is put to the test", || haproxy.status("kube", "cp2").starts_with("DOWN"));
-    child.kill().unwrap();
-    child.wait().unwrap();
-    targets[1].set_sick(false);
-    haproxy.await_status("kube", "cp2", "DRAIN");
-    assert!(
-        (0..9).all(|_| haproxy.get("kube").is_some()) && targets[1].served() == served,
-        "UP, and still drained"
-    );
-    let reply = call(&haproxy, "ready", &json!({})).run();
-    assert!(reply.changed() && state_of(&reply, 0) == "ready", "{reply:?}");
 }
 
 #[test]
