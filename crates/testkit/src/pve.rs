@@ -197,6 +197,23 @@ impl Program {
     }
 }
 
+/// Runs the program's own tests, which hold it against what was read in qemu-server.
+///
+/// # Panics
+/// When one fails.
+pub fn holds_against_its_facts() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lab/pve");
+    let environment = artefacts::python_env("pve", &folder.join("requirements.txt"));
+    let python = or_panic(environment.map_err(|error| format!("{error:#}")), "fakepve from PyPI")
+        .join("bin/python");
+    let mut command = Command::new(python);
+    command
+        .args(["-B", "-m", "unittest", "discover", "-s", "tests", "-t", "."])
+        .current_dir(&folder);
+    let ran = or_panic(command.output(), "run Python's unittest");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+}
+
 fn raw(path: &Path, head: &[u8], size: u64) {
     let mut file = or_panic(fs::File::create(path), &path.display().to_string());
     or_panic(file.write_all(head).and_then(|()| file.set_len(size)), &path.display().to_string());

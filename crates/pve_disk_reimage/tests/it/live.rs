@@ -90,6 +90,12 @@ fn untouched(pve: &Pve) {
     );
 }
 
+/// Everything below stands on this.
+#[test]
+fn the_program_behaves_as_qemu_server_does() {
+    testkit::pve::holds_against_its_facts();
+}
+
 #[test]
 fn check_run_check_run() {
     let pve = Pve::start(&json!({}));
