@@ -1,6 +1,5 @@
 //! Makes the program 5 % smaller: a static PIE has thousands of relocations, and packed they take a fortieth of the space.
 
-#[expect(clippy::print_stdout, reason = "that is how a build script speaks to cargo")]
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     let target = |name: &str| std::env::var(format!("CARGO_CFG_TARGET_{name}")).unwrap_or_default();
