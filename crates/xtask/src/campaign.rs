@@ -103,7 +103,7 @@ fn finishes(ansible: &Ansible) -> anyhow::Result<()> {
     }
     let mut changed = None;
     let again = run_reading(&mut replacement(ansible, false)?, |line| {
-        changed = changed.or(changed_in_recap(line))
+        changed = changed.or(changed_in_recap(line));
     })?;
     if !again || changed != Some(0) {
         bail!("the run after that changed something, or failed: changed={changed:?}");

@@ -28,7 +28,7 @@ const MEMBERS: [(&str, &str); 3] =
 /// How long the API is watched before the fault and after the second run.
 const CALM: Duration = Duration::from_secs(4);
 /// A disk fault that nobody notices within this time is no fault.
-const FAULT_SHOWS: Duration = Duration::from_secs(60);
+const FAULT_SHOWS: Duration = Duration::from_mins(1);
 
 pub fn run(args: &[String]) -> anyhow::Result<()> {
     let known = ["--keep", "--dev"];
@@ -188,7 +188,7 @@ impl Demo {
         let mut changed = None;
         let mut playbook = self.replacement()?;
         let done = run_reading(playbook.env("QUORATE_STEPS", &steps), |line| {
-            changed = changed.or(changed_in_recap(line))
+            changed = changed.or(changed_in_recap(line));
         })?;
         if !done {
             bail!("the second run failed");
