@@ -31,7 +31,7 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
         bail!("the campaign boots hosts and needs root");
     }
     deps::all(true)?;
-    let staged = if release { stage::release()? } else { stage::dev()? };
+    let staged = if release { stage::release_here()? } else { stage::dev()? };
     let ansible = Ansible::new(staged, target_dir().join("campaign"))?;
     execute(&mut ansible.lab(&["up"]))?;
     let tally = kill(&ansible, boundaries)?;

@@ -4,7 +4,7 @@ use crate::{
     ansible::{Ansible, LAB_RUN},
     campaign::changed_in_recap,
     deps,
-    run::{ask, execute, is_root, run_reading, say, target_dir},
+    run::{ask, execute, is_root, now, run_reading, say, target_dir},
     spec::field,
     stage,
     steps::Tally,
@@ -16,7 +16,7 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread::sleep,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 const TARGET: &str = "cp2";
@@ -43,7 +43,7 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
         bail!("the demo boots hosts and needs root; \"cargo xtask test --no-lab\" runs without");
     }
     deps::all(true)?;
-    let demo = Demo::new(if dev { stage::dev()? } else { stage::release()? }, "demo")?;
+    let demo = Demo::new(if dev { stage::dev()? } else { stage::release_here()? }, "demo")?;
     demo.phase("boot three control planes, a load balancer and a Proxmox VE API");
     execute(&mut demo.ansible.lab(&["up"]))?;
     let told = demo.show();
@@ -385,10 +385,6 @@ fn sick_member(info: &Value) -> Option<String> {
     let proven = *field(target, "proven") == json!(true);
     let reasons: Vec<_> = list(target, "missing").iter().filter_map(Value::as_str).collect();
     (!proven).then(|| format!("etcd_info: {TARGET} is not proven: {}", reasons.join("; ")))
-}
-
-fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 #[cfg(test)]

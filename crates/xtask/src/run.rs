@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::OnceLock,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// The target of tests and development builds: a debug build is the static program that the protocol tests run.
@@ -39,6 +40,11 @@ pub fn root() -> PathBuf {
 /// Where cargo puts what it builds, and the tasks what they make.
 pub fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Seconds since 1970.
+pub fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 /// Whether we are root.

@@ -36,20 +36,25 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
         },
         other => bail!("unknown arguments {other:?}: [--profile release|standalone|dev]"),
     };
-    stage(profile).map(drop)
+    stage(profile, profile != Profile::Dev).map(drop)
 }
 
 /// The tree with the programs that ship.
 pub fn release() -> anyhow::Result<PathBuf> {
-    stage(Profile::Release)
+    stage(Profile::Release, true)
+}
+
+/// The tree with the program that ships for this architecture alone: half the time, where every target is of it.
+pub fn release_here() -> anyhow::Result<PathBuf> {
+    stage(Profile::Release, false)
 }
 
 /// The tree with this architecture's development program: what tests use, ready in seconds.
 pub fn dev() -> anyhow::Result<PathBuf> {
-    stage(Profile::Dev)
+    stage(Profile::Dev, false)
 }
 
-fn stage(profile: Profile) -> anyhow::Result<PathBuf> {
+fn stage(profile: Profile, everywhere: bool) -> anyhow::Result<PathBuf> {
     let modules = spec::modules()?;
     let stage = target_dir().join("stage");
     // Made beside and swapped in: a playbook that runs from the tree never meets half of one.
@@ -61,7 +66,7 @@ fn stage(profile: Profile) -> anyhow::Result<PathBuf> {
         copy(&sources.join(name), &tree.join(name))?;
     }
     copy(&root().join(PLAYBOOKS), &tree.join(PLAYBOOKS))?;
-    programs(profile, &tree.join("bin"))?;
+    programs(profile, everywhere, &tree.join("bin"))?;
     specs(&modules, &tree.join("bin/spec"))?;
     swap(&fresh, &stage)?;
     say(&format!("staged in {}", stage.display()));
@@ -82,9 +87,9 @@ fn swap(fresh: &Path, stage: &Path) -> anyhow::Result<()> {
     }
 }
 
-fn programs(profile: Profile, bin: &Path) -> anyhow::Result<()> {
+fn programs(profile: Profile, everywhere: bool, bin: &Path) -> anyhow::Result<()> {
     let all = [("x86_64", MUSL), ("aarch64", MUSL_ARM)];
-    let wanted = if profile == Profile::Dev { all.get(..1) } else { all.get(..) };
+    let wanted = if everywhere { all.get(..) } else { all.get(..1) };
     let mut sums = String::new();
     for (arch, target) in wanted.unwrap_or_default() {
         let (flags, folder): (&[&str], _) = match profile {
