@@ -148,7 +148,7 @@ impl<'a, M: Module> Run<'a, M> {
         loop {
             match self.look(module, pause).await {
                 Err((true, end @ End::Refused(_))) if Instant::now() < grace => {
-                    (self.around.tell)(Said::Waiting(&format!("{end:?}")))
+                    (self.around.tell)(Said::Waiting(&format!("{end:?}")));
                 }
                 seen => return seen.map_err(|(_, end)| end),
             }
@@ -215,7 +215,7 @@ impl<'a, M: Module> Run<'a, M> {
         match cut_short(&mut self.around.stop, module.apply(head, now)).await {
             Ok(Applied::Sent) => {}
             Ok(Applied::Again(after, why)) => {
-                (turn.due, turn.last) = (Some(Instant::now() + after.max(PAUSE[0])), why)
+                (turn.due, turn.last) = (Some(Instant::now() + after.max(PAUSE[0])), why);
             }
             Err(error) => turn.doubt = Some((Instant::now() + GRACE, error)),
         }

@@ -70,11 +70,11 @@ fn serve(entries: &[Entry], called: &OsString, source: &str) -> ! {
         _ => named(&asked).or_else(|| named(called)),
     };
     let Some(entry) = entry else {
-        let names: Vec<_> = entries.iter().map(|entry| entry.name).collect();
+        let all: Vec<_> = entries.iter().map(|entry| entry.name).collect();
         reply::fail(format!(
             "no module {:?} in this program; it has {}",
             if asked.is_empty() { called } else { &asked },
-            names.join(", ")
+            all.join(", ")
         ))
     };
     match (entry.run)(request) {}
@@ -92,6 +92,10 @@ fn spec_of<M: Module>() -> Json {
     })
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the program ends here: there is nobody to give it back to"
+)]
 fn run<M: Module>(request: Request) -> std::convert::Infallible {
     let started = SystemTime::now();
     let name = if request.module.is_empty() { M::NAME } else { &request.module };

@@ -93,12 +93,12 @@ pub trait Module: Sized {
 
     /// How long a step may take.
     fn limit(_wanted: &Self::Wanted, _observed: &Self::Observed, _step: &Self::Step) -> Limit {
-        Limit::fail(Duration::from_secs(120))
+        Limit::fail(Duration::from_mins(2))
     }
 
     /// How long the whole run may take.
     fn deadline(_wanted: &Self::Wanted) -> Duration {
-        Duration::from_secs(15 * 60)
+        Duration::from_mins(15)
     }
 
     /// Sentences for the user that are not reasons to stop.

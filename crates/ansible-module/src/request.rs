@@ -63,7 +63,7 @@ impl Request {
                 "_ansible_check_mode" => request.check = value == Json::Bool(true),
                 "_ansible_diff" => request.diff = value == Json::Bool(true),
                 "_ansible_module_name" => {
-                    request.module = value.as_str().unwrap_or_default().to_owned()
+                    value.as_str().unwrap_or_default().clone_into(&mut request.module);
                 }
                 "_ansible_version" => request.version = value.as_str().and_then(version),
                 "_ansible_inject_invocation" => request.inject_invocation = value.as_bool(),

@@ -151,9 +151,11 @@ pub fn kind(step: &Step) -> Kind {
 /// How long a step may take.
 pub fn limit(wanted: &Wanted, step: &Step) -> Limit {
     Limit::fail(match step {
-        Step::AwaitTask(..) | Step::AwaitLock(..) | Step::AwaitHa(..) => wanted.lock_timeout,
         // A request that meets a lock of the config is sent again.
-        Step::SetOnboot(..)
+        Step::AwaitTask(..)
+        | Step::AwaitLock(..)
+        | Step::AwaitHa(..)
+        | Step::SetOnboot(..)
         | Step::Start(_)
         | Step::Shutdown(..)
         | Step::Stop(_)

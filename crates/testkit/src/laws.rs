@@ -170,10 +170,10 @@ impl<M: Module> Module for Simulated<M> {
         M::kind(step)
     }
     fn limit(_: &M::Wanted, _: &M::Observed, _: &M::Step) -> Limit {
-        Limit::fail(Duration::from_secs(120))
+        Limit::fail(Duration::from_mins(2))
     }
     fn deadline(_: &M::Wanted) -> Duration {
-        Duration::from_secs(24 * 3600)
+        Duration::from_hours(24)
     }
     async fn open(_: &M::Wanted) -> anyhow::Result<Self> {
         anyhow::bail!("a simulated world is made by the laws")

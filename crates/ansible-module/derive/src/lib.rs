@@ -1,7 +1,7 @@
 //! The derives behind `ansible-module`: `Options` for what a user may write, `Returns` for what a module replies.
 //!
 //! Doc comments, field names and types become one constant table, so that decoding, documentation and the
-//! controller's argument_spec cannot disagree.
+//! controller's `argument_spec` cannot disagree.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -65,10 +65,10 @@ fn snake(name: &str) -> String {
     snake
 }
 
-fn named(
-    data: &DataStruct,
-    what: &syn::Ident,
-) -> syn::Result<Vec<(syn::Ident, syn::Type, String, Vec<Attribute>)>> {
+/// Name, type, documentation and attributes of a field.
+type Field = (syn::Ident, syn::Type, String, Vec<Attribute>);
+
+fn named(data: &DataStruct, what: &syn::Ident) -> syn::Result<Vec<Field>> {
     let Fields::Named(fields) = &data.fields else {
         return Err(syn::Error::new_spanned(what, "named fields only"));
     };

@@ -67,7 +67,9 @@ impl Module for Drain {
     }
     fn project(node: &Node, step: &Name) -> Node {
         let (cordoned, mut pods) = (node.cordoned || *step == "cordon", node.pods.clone());
-        pods.values_mut().for_each(|going| *going |= *step == "evict");
+        for going in pods.values_mut() {
+            *going |= *step == "evict";
+        }
         pods.retain(|_, _| ["cordon", "evict"].contains(step));
         Node { cordoned, pods }
     }
@@ -79,7 +81,7 @@ impl Module for Drain {
     }
     fn limit(force: &Self::Wanted, _: &Node, step: &Name) -> Limit {
         let force = force.filter(|_| *step == "await gone");
-        Limit { after: force.unwrap_or(Duration::from_secs(120)), go_on: force.is_some() }
+        Limit { after: force.unwrap_or(Duration::from_mins(2)), go_on: force.is_some() }
     }
     async fn open(_: &Self::Wanted) -> anyhow::Result<Self> {
         Ok(Self::default())
@@ -239,7 +241,7 @@ async fn a_drain_outlasts_budgets_and_late_pods_and_goes_on_at_its_deadline() {
     assert!(
         matches!(run(&mut drain, None, "").await.0, Err(End::Unsettled { step, .. }) if step == "await gone")
     );
-    assert!(run(&mut drain, Some(Duration::from_secs(60)), "").await.1 == ["delete"]);
+    assert!(run(&mut drain, Some(Duration::from_mins(1)), "").await.1 == ["delete"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! The option table: one source for decoding, for the documentation and for the controller's argument_spec.
+//! The option table: one source for decoding, for the documentation and for the controller's `argument_spec`.
 //!
 //! Values are decoded leniently in both directions, because `{{ 5 }}` arrives as `"5"` up to ansible-core 2.18 and as `5` since.
 //! The texts of errors are those of Ansible's own `ArgumentSpecValidator`, so that a user cannot tell the difference.

@@ -1,4 +1,4 @@
-//! The option table as data: what documentation and the controller's argument_spec are made from.
+//! The option table as data: what documentation and the controller's `argument_spec` are made from.
 
 use super::{Opt, Type};
 use crate::Json;
