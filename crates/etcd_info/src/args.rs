@@ -48,6 +48,7 @@ pub struct Args {
     required_one_of = "remove|stop|start|restart|defragment|promote|add",
     mutually_exclusive = "remove|stop|start|restart|defragment|promote|add"
 )]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own to users")]
 pub struct Hypothesis {
     /// Removes this member.
     pub remove: Option<String>,

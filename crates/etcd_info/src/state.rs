@@ -1,4 +1,5 @@
 //! What is observed, and how it is shown.
+#![expect(clippy::doc_markdown, reason = "the markup of Ansible's documentation")]
 
 use crate::args::{Question, Wanted};
 use ansible_module::Returns;

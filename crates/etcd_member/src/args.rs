@@ -1,4 +1,5 @@
 //! What a user may write, and what it means.
+#![expect(clippy::doc_markdown, reason = "the markup of Ansible's documentation")]
 
 use ansible_module::{BadArgs, Json, Options, Seconds};
 use etcd_cluster::{
@@ -148,7 +149,7 @@ pub struct Sample {
 }
 
 /// Older ones say nothing about today.
-const SAMPLE_AGE: Duration = Duration::from_secs(15 * 60);
+const SAMPLE_AGE: Duration = Duration::from_mins(15);
 
 /// Validates.
 pub fn wanted(args: Args, started: SystemTime) -> Result<Wanted, BadArgs> {

@@ -14,7 +14,7 @@ use std::{fmt, time::Duration};
 
 /// Decides.
 pub fn plan(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, Refusal> {
-    let target = wanted.find(&observed.reading.members).map_err(mismatch)?;
+    let target = wanted.find(&observed.reading.members).map_err(|no| mismatch(&no))?;
     match (wanted.state, target) {
         (State::Voter, target) => Ok(to_voter(wanted, &observed.reading, target)),
         (State::Absent, Some(target)) => removal(wanted, observed, target),
@@ -25,7 +25,7 @@ pub fn plan(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, Refusal> 
     }
 }
 
-fn mismatch(no: Mismatch) -> Refusal {
+fn mismatch(no: &Mismatch) -> Refusal {
     Refusal::finally(no.code(), no.to_string())
 }
 
@@ -216,7 +216,7 @@ fn leftovers(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, Refusal>
     }
     let mut steps: Vec<Step> = vec![];
     for list in observed.lists_of_peers() {
-        if let Some(member) = wanted.find(list).map_err(mismatch)? {
+        if let Some(member) = wanted.find(list).map_err(|no| mismatch(&no))? {
             steps.push(Step::AwaitGone(Which::from(member)));
             break;
         }
@@ -233,7 +233,7 @@ fn leftovers(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, Refusal>
 pub fn limit(wanted: &Wanted, step: &Step) -> Limit {
     Limit::fail(match step {
         Step::AwaitVoter(_) | Step::AwaitHealthy(_) => wanted.timeout,
-        Step::AwaitProven => Duration::from_secs(60),
+        Step::AwaitProven => Duration::from_mins(1),
         Step::MoveLeader(_)
         | Step::HandOver(_)
         | Step::Remove(_)

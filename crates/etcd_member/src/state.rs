@@ -120,7 +120,7 @@ pub fn project(observed: &Observed, step: &Step) -> Observed {
             next.proven_for_ms = ids.map(|id| (id, settled)).collect();
         }
         Step::MoveLeader(which) | Step::HandOver(which) => {
-            lead_elsewhere(&mut next.reading, which.id)
+            lead_elsewhere(&mut next.reading, which.id);
         }
         Step::Remove(which) => {
             next.reading.members.retain(|member| member.id != which.id);

@@ -87,7 +87,7 @@ impl Raft {
         } else {
             self.voters.len() == 1 && connected == 1
                 || connected > missing + 1
-                || (connected == missing + 1 && self.voters.len() % 2 == 0)
+                || (connected == missing + 1 && self.voters.len().is_multiple_of(2))
         }
     }
 }

@@ -42,11 +42,10 @@ enum Is {
     Lost,
 }
 
-fn world(states: &[Is], leader: usize, learner: bool, alarm: Option<Alarm>) -> Observed {
-    let mut members: Vec<Member> =
-        (0..states.len()).map(|at| member(at, Role::Voter, true)).collect();
+fn world(how: &[Is], leader: usize, learner: bool, alarm: Option<Alarm>) -> Observed {
+    let mut members: Vec<Member> = (0..how.len()).map(|at| member(at, Role::Voter, true)).collect();
     if learner {
-        members.push(member(states.len(), Role::Learner, false));
+        members.push(member(how.len(), Role::Learner, false));
     }
     let answer = |(at, is): (usize, &Is)| {
         let id = members[at].id;
@@ -84,7 +83,7 @@ fn world(states: &[Is], leader: usize, learner: bool, alarm: Option<Alarm>) -> O
         };
         (id, answer)
     };
-    let answers = states.iter().enumerate().map(answer).collect();
+    let answers = how.iter().enumerate().map(answer).collect();
     let alarms = Some(alarm.into_iter().collect());
     let reading = Reading {
         cluster_id: MemberId(0xc1),
@@ -194,6 +193,11 @@ fn learners_leftovers_and_joins_keep_the_laws() {
         // the learner itself goes; the voters are not asked
         let learner = world(&states, 0, true, None);
         testkit::laws::check::<EtcdMember>(&wanted(&by_peer(3)), &learner, |_| true);
+        // the leader hands over, and is a member still
+        let lead = json!({"state": "follower", "name": "cp1"});
+        testkit::laws::check::<EtcdMember>(&wanted(&lead), &world(&states, 0, false, None), |_| {
+            true
+        });
         // it is gone already, and has left an alarm
         let left = world(
             &states,
