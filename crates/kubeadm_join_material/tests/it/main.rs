@@ -1,4 +1,6 @@
 //! Everything about `kubeadm_join_material` that is tested from outside.
+
+#![cfg(test)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

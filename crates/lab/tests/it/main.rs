@@ -1,5 +1,7 @@
 //! The built program, as people and the PVE API call it.
 
+#![cfg(test)]
+
 use std::process::{Command, Output};
 
 fn lab(arguments: &[&str]) -> std::io::Result<Output> {

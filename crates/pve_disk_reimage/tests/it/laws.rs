@@ -203,7 +203,7 @@ fn the_wrong_machine_cannot_be_touched() {
                 let volume = vm.drive("scsi0").unwrap().volume;
                 match step {
                     Step::AwaitTask(label, _) | Step::AwaitLock(label, _) => {
-                        assert_eq!(label, vm.label)
+                        assert_eq!(label, vm.label);
                     }
                     Step::Swap { vm: label, record, .. } => {
                         assert!(label == vm.label && volume == OLD && record.condemned == OLD);
@@ -212,7 +212,7 @@ fn the_wrong_machine_cannot_be_touched() {
                         );
                     }
                     Step::Resize { vm: label, record } => {
-                        assert!(label == vm.label && record.disk == "scsi0")
+                        assert!(label == vm.label && record.disk == "scsi0");
                     }
                     Step::Remove { vm: label, condemned } => {
                         let noted = Record::find(&vm.description, "scsi0").unwrap();

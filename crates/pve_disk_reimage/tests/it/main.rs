@@ -1,5 +1,7 @@
 //! All tests of the module.
 
+#![cfg(test)]
+
 mod cases;
 mod laws;
 mod live;
