@@ -101,7 +101,7 @@ install -d -o 54321 -g 54321 -m 755 /home/operator
 install -d -o 54322 -g 54322 -m 755 /home/other
 install -m 644 "$d/user.pub" /home/keys
 for f in passwd shadow group sudoers; do mount --bind "$d/$f" "/etc/$f"; done
-for p in /usr/bin/python3*; do [ -L "$p" ] || mount --bind "$d/nothing" "$p"; done
+[ -n "${WITH_PYTHON:-}" ] || for p in /usr/bin/python3*; do [ -L "$p" ] || mount --bind "$d/nothing" "$p"; done
 [ -z "${FAKE_UNAME:-}" ] || mount --bind "$d/uname" /usr/bin/uname
 [ -z "${NOEXEC:-}" ] || { mount -o remount,noexec /root; mount -o remount,noexec /home; mount -o remount,noexec /var/cache; }
 exec /usr/sbin/sshd -D -e -f "$d/sshd_config"
