@@ -255,7 +255,7 @@ fn configuration(dir: &tempfile::TempDir, port: u16, backends: &[Backend]) -> St
     let dir = dir.path().display();
     let mut text = format!(
         "global\n  stats socket {dir}/admin.sock mode 600 level admin\n  stats socket {dir}/operator.sock mode 600 level operator\n  \
-         stats socket ipv4@127.0.0.1:{port} level admin\ndefaults\n  mode tcp\n  timeout connect 2s\n  timeout client 10m\n  timeout server 10m\n"
+         stats socket ipv4@127.0.0.1:{port} level admin\ndefaults\n  mode tcp\n  timeout connect 2s\n  timeout check 2s\n  timeout client 10m\n  timeout server 10m\n"
     );
     for backend in backends {
         let Backend { name, lines } = backend;
