@@ -9,9 +9,10 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 /// What the lab calls, and the Debian package that brings it.
-const TOOLS: [(&str, &str); 16] = [
+const TOOLS: [(&str, &str); 17] = [
     ("btrfs", "btrfs-progs"),
     ("cp", "coreutils"),
+    ("curl", "curl"),
     ("debootstrap", "debootstrap"),
     ("e2fsck", "e2fsprogs"),
     ("filefrag", "e2fsprogs"),

@@ -35,6 +35,7 @@ const USAGE: &str = "usage: lab <command>
   power <vm> state|on [--disk <file>]|shutdown|off
   fault disk <host> [--path <path>]   damage the disk beneath etcd's database (/var/lib/etcd)
   fault net <host> [--heal]           cut a host (or pve) off, or connect it again
+  fault pve <what> <json>             a fault inside the PVE program: see pve/quorate_pve/control.py
   checkpoint save|restore|remove <name> | list";
 
 fn main() -> ExitCode {
@@ -99,6 +100,7 @@ fn fault(words: &[&str]) -> anyhow::Result<()> {
         }
         ["net", "pve"] => network::connect("pve", false),
         ["net", "pve", "--heal"] => network::connect("pve", true),
+        ["pve", what, given] => print(&format!("{}\n", pve::fault(what, given)?)),
         ["net", host] => network::connect(known(host)?.name, false),
         ["net", host, "--heal"] => network::connect(known(host)?.name, true),
         _ => bail!("{USAGE}"),

@@ -1,6 +1,6 @@
 //! The PVE API: the Python program of `pve/` over the lab's disks and power.
 
-use crate::command::{in_namespace, make_dir, tail, write};
+use crate::command::{in_namespace, make_dir, output, tail, write};
 use crate::plan::{self, CONTROL_PLANES, Host, PVE_NAMESPACE};
 use crate::{cgroup, paths};
 use anyhow::{Context, bail};
@@ -80,6 +80,26 @@ fn program() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("pve/serve.py")
 }
 
+/// Tells the program of a fault that it shall have, and returns its answer.
+///
+/// # Errors
+/// When the lab is down, or the program does not know the fault.
+pub fn fault(what: &str, given: &str) -> anyhow::Result<String> {
+    let log = paths::run("pve").join("log");
+    let said = fs::read_to_string(&log)
+        .with_context(|| format!("cannot read {}: is the lab up?", log.display()))?;
+    let url = control(&said)
+        .with_context(|| format!("{} names no address for faults", log.display()))?;
+    // The address is on the loopback of a namespace that nothing else is in.
+    let mut curl = in_namespace(PVE_NAMESPACE);
+    curl.args(["curl", "--silent", "--show-error", "--fail-with-body", "--max-time", "10"]);
+    output(curl.args(["--data", given, &format!("{url}/{what}")]))
+}
+
+fn control(said: &str) -> Option<&str> {
+    said.lines().find_map(|line| line.strip_prefix("control on "))
+}
+
 /// Ends the program.
 pub fn down() -> anyhow::Result<()> {
     cgroup::kill_all(GROUP)
@@ -116,6 +136,7 @@ fn config(live: &Path, secret: &str, own: &Path) -> Value {
             plan::DISK_STORAGE: live.join(plan::DISK_STORAGE),
         },
         "power": [own, "power"],
+        "control": true,
         "guests": CONTROL_PLANES.iter().filter_map(|host| guest(*host)).collect::<Vec<_>>(),
     })
 }
@@ -138,6 +159,13 @@ fn guest(host: Host) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_address_for_faults_is_the_one_that_the_program_printed() {
+        let said = "control on http://127.0.0.1:4711\nlistening on https://198.18.0.5:8006\n";
+        assert_eq!(control(said), Some("http://127.0.0.1:4711"));
+        assert_eq!(control("listening on https://198.18.0.5:8006\n"), None);
+    }
 
     #[test]
     fn a_guest_is_described_as_the_hosts_are_booted() {

@@ -19,6 +19,8 @@ short_description: Writes one line of JSON for each finished task
 description:
   - Development only. Appends C({at, step, host, seconds, changed}) to the file of E(QUORATE_STEPS).
   - With E(QUORATE_KILL_AT) set to a number N, kills its own process with SIGKILL when the N-th task is about to start (the first is 1).
+    A text is the beginning of that task's name.
+  - With E(QUORATE_STOP_AT) it stops itself with SIGSTOP there, once, and goes on when it is continued.
 options: {}
 """
 
@@ -32,16 +34,26 @@ class CallbackModule(CallbackBase):
     def __init__(self):
         super().__init__()
         self._file = os.environ.get("QUORATE_STEPS")
-        self._kill_at = int(os.environ.get("QUORATE_KILL_AT") or 0)
+        self._kill_at = os.environ.get("QUORATE_KILL_AT")
+        self._stop_at = os.environ.get("QUORATE_STOP_AT")
         self._tasks = 0
         self._began = {}
 
     def v2_playbook_on_task_start(self, task, is_conditional):
         self._tasks += 1
-        if self._tasks == self._kill_at:
+        if self._is(self._kill_at, task):
             # Nothing of ours may run any more: no handler, no always block, as when the machine loses power.
             os.kill(os.getpid(), signal.SIGKILL)
+        if self._is(self._stop_at, task):
+            self._stop_at = None
+            os.kill(os.getpid(), signal.SIGSTOP)
         self._began[task._uuid] = time.time()
+
+    def _is(self, wanted, task):
+        """Whether this is the task with that number, or one whose name begins so."""
+        if not wanted:
+            return False
+        return self._tasks == int(wanted) if wanted.isdigit() else task.get_name().strip().startswith(wanted)
 
     def _write(self, result):
         if not self._file:
