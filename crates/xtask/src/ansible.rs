@@ -61,6 +61,14 @@ impl Ansible {
         Ok(playbook)
     }
 
+    /// A play of this checkout's own.
+    pub fn play(&self, file: &Path) -> anyhow::Result<Command> {
+        let mut play = self.inside("ansible-playbook", &["-i", &inventory()]);
+        play.arg(file).env("QUORATE_LAB", self.programs.join("lab"));
+        self.set_up(&mut play)?;
+        Ok(play)
+    }
+
     /// A scenario of molecule.
     pub fn molecule(&self, scenario: &str) -> anyhow::Result<Command> {
         let mut molecule = self.inside("molecule", &["test", "--scenario-name", scenario]);

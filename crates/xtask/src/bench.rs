@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: speed and size, against the alternatives, both sides in one run.
 
+mod replacement;
+
 use crate::{
     deps,
     run::{ask, command, in_python_env, is_root, python_env, root, say, target_dir},
@@ -10,7 +12,7 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
-const GROUPS: [&str; 2] = ["size", "transport"];
+const GROUPS: [&str; 3] = ["size", "transport", "replacement"];
 /// Budgets of the multi-call program per architecture, in bytes: stripped, and as it travels.
 const STRIPPED: usize = 7_000_000;
 const GZIPPED: usize = 3_200_000;
@@ -21,7 +23,7 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
         [one] if GROUPS.contains(&one.as_str()) => vec![one.as_str()],
         other => bail!("unknown group {other:?}: {}", GROUPS.join(", ")),
     };
-    deps::all(false)?;
+    deps::all(groups.contains(&"replacement"))?;
     // Both architectures are built for their sizes only: that takes minutes.
     let sizes = groups.contains(&"size");
     let staged = if sizes { stage::release()? } else { stage::release_here()? };
@@ -31,6 +33,9 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
     }
     if groups.contains(&"transport") {
         rows.extend(transport(&staged)?);
+    }
+    if groups.contains(&"replacement") {
+        rows.extend(replacement::rows(staged)?);
     }
     let file = target_dir().join("bench.json");
     fs::write(&file, serde_json::to_string_pretty(&rows)?)?;

@@ -2,8 +2,8 @@
 
 use crate::{
     ansible::{Ansible, LAB_RUN},
-    campaign::changed_in_recap,
     deps,
+    replacement::changed_in_recap,
     run::{ask, execute, is_root, now, run_reading, say, target_dir},
     spec::field,
     stage,
@@ -188,7 +188,7 @@ impl Demo {
         let mut changed = None;
         let mut playbook = self.replacement()?;
         let done = run_reading(playbook.env("QUORATE_STEPS", &steps), |line| {
-            changed = changed.or(changed_in_recap(line));
+            changed = changed.or(changed_in_recap(line, TARGET));
         })?;
         if !done {
             bail!("the second run failed");

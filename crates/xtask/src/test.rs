@@ -7,6 +7,7 @@ use crate::{
         MUSL, MUSL_ARM, ask, cargo, command, execute, in_python_env, is_root, python_env, root,
         run_reading, say, target_dir, without_lab,
     },
+    scenarios,
     spec::field,
     stage,
     steps::{Steps, Tally},
@@ -49,6 +50,7 @@ const STEPS: &[Step] = &[
         needs: Needs::Lab,
         run: campaign::three_boundaries,
     },
+    Step { name: "named scenarios (lab)", needs: Needs::Lab, run: scenarios::as_test },
     Step { name: "molecule (lab)", needs: Needs::Lab, run: molecule },
 ];
 

@@ -57,7 +57,7 @@ class Control:
         self.task_faults[given['type']] = given
 
     async def _control_vm(self, given):
-        """Sets attributes and config keys of a guest, and takes snapshots of its config."""
+        """Sets attributes and config keys of a guest, drops keys, and takes snapshots of its config."""
         vm = self.guest(int(given['vmid']))
         for key, value in given.get('set', {}).items():
             setattr(vm, key, value)
@@ -65,6 +65,8 @@ class Control:
             vm.qmpstatus = given['set'].get('qmpstatus', vm.status)
         for key, value in given.get('config', {}).items():
             self._set(vm, key, value)
+        for key in given.get('drop', []):
+            vm.config.pop(key, None)
         vm.pending.update(given.get('pending', {}))
         for name in given.get('snapshots', []):
             vm.snapshots[name] = dict(vm.config, snaptime=1)
