@@ -30,7 +30,7 @@ mod secret;
 pub use driver::{Around, End, Run, Said};
 pub use entry::{Entry, main};
 pub use module::{Applied, Kind, Limit, Module};
-pub use options::{Bytes, Seconds};
+pub use options::{Bytes, Seconds, Until};
 pub use options_derive::{Options, Returns};
 pub use refusal::{BadArgs, Refusal, Standing};
 pub use request::Request;

@@ -10,7 +10,7 @@ use kube_cluster::{Claim, Cluster, Holder, LockName, Seen, Witness, Written};
 use std::{
     collections::BTreeMap,
     fs,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 /// Speaks to the cluster for one run.
@@ -49,6 +49,8 @@ impl Lock {
 
     /// Reads the lock.
     pub async fn observe(&mut self, _wanted: &Wanted) -> anyhow::Result<Observed> {
+        // Before the reading: what was read is not older than this.
+        let read_at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let seen = self.cluster.lock(&self.name).await;
         let seen = seen.with_context(|| format!("read the lock {}", self.name))?;
         let version =
@@ -64,6 +66,7 @@ impl Lock {
             reader: self.holder.as_str().to_owned(),
             lease: lease(&seen),
             date: seen.date.to_string(),
+            read_at: read_at.as_secs().try_into().unwrap_or_default(),
             unchanged,
             holder_gone,
             waited: self.opened.elapsed().as_secs(),

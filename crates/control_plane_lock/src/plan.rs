@@ -9,8 +9,12 @@ use ansible_module::Refusal;
 use kube_cluster::{Claim, Holder};
 use std::collections::BTreeMap;
 
-/// The lock is renewed when this part of its duration has passed, so that a run that acquires it again leaves it fresh and does not write for nothing.
-const RENEW_AT: u64 = 4;
+/// The lock is renewed when this part of its duration has passed, so that a run that asks for it leaves it fresh and does not write for nothing. What
+/// counts on it by time alone has nearly all of the duration before it then.
+const RENEW_AT: u64 = 20;
+/// Seconds that have to have passed at least, and the part of a short duration: a renewal that is read late must not look due again.
+const RENEW_NOT_BEFORE: u64 = 10;
+const RENEW_SHORT_AT: u64 = 4;
 
 /// Decides.
 pub fn plan(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, Refusal> {
@@ -124,11 +128,15 @@ fn record(wanted: &Wanted, lease: &Lease) -> Vec<Step> {
         wanted.record.clone().into_iter().filter(|(name, text)| !is_known(name, text)).collect();
     if !facts.is_empty() {
         vec![Step::Record { facts }]
-    } else if lease.age > lease.duration / RENEW_AT {
+    } else if lease.age > renew_after(lease.duration) {
         vec![Step::Renew]
     } else {
         vec![]
     }
+}
+
+fn renew_after(duration: u64) -> u64 {
+    (duration / RENEW_AT).max(RENEW_NOT_BEFORE).min(duration / RENEW_SHORT_AT)
 }
 
 fn release(

@@ -1,9 +1,15 @@
 //! The lock as this module sees it, and what can be done to it.
+#![expect(clippy::doc_markdown, reason = "the markup of Ansible's documentation")]
 
-use ansible_module::Returns;
+use ansible_module::{Returns, Until};
 use kube_cluster::Holder;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
+
+/// The part of its duration for which a lock is not counted on.
+const MARGIN_PART: u64 = 10;
+/// Seconds of it at least.
+const MARGIN_LEAST: u64 = 5;
 
 /// One reading of the lock.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize, Serialize)]
@@ -15,6 +21,8 @@ pub struct Observed {
     pub lease: Option<Lease>,
     /// The server's clock.
     pub date: String,
+    /// This host's own clock right before the reading, in seconds since 1970.
+    pub read_at: i64,
     /// For how many seconds the Lease has not changed, by this host's own clock, since this task first saw it.
     pub unchanged: u64,
     /// Whether the holder's process has certainly ended.
@@ -67,6 +75,16 @@ impl Observed {
 }
 
 impl Lease {
+    /// For how many seconds after the reading nobody else can take the lock by its expiry. Negative when that may have happened already.
+    ///
+    /// The margin is for what the reading cannot know: the clock of the host that counts on it and the servers' clocks are each off by up to a second,
+    /// servers tell whole seconds, clocks run at different speeds, and a call that was made in time is still under way for a while.
+    fn safe(&self) -> i64 {
+        let margin = (self.duration / MARGIN_PART).max(MARGIN_LEAST);
+        let seconds = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        seconds(self.duration).saturating_sub(seconds(self.age)).saturating_sub(seconds(margin))
+    }
+
     /// Whether its own holder may no longer count on it.
     pub fn is_expired(&self) -> bool {
         self.age > self.duration
@@ -186,6 +204,10 @@ fn free(lease: &mut Lease) {
 pub struct View {
     /// Who holds the lock; nothing when it is free. Other modules want it where they ask for the holder.
     pub holder: Option<String>,
+    /// Until when nobody else can have taken the lock by its expiry, by the clock of the host the task runs on; nothing when it is not this run's.
+    ///
+    /// What M(quorate.controlplane.pve_guest), M(quorate.controlplane.pve_disk_reimage) and M(quorate.controlplane.haproxy_pool) want as C(lock_until).
+    pub holds_until: Option<String>,
     /// What is being done; nothing when nothing is.
     pub operation: Option<String>,
     /// To what.
@@ -202,12 +224,55 @@ pub struct View {
 pub fn view(observed: &Observed) -> View {
     let lease = observed.lease.as_ref();
     let open = lease.and_then(|lease| lease.operation.as_ref());
+    let own = lease.filter(|lease| lease.holder.as_ref() == Some(&observed.reader));
+    let until = own.and_then(|own| Until::from_second(observed.read_at.saturating_add(own.safe())));
     View {
+        holds_until: until.map(|until| until.to_string()),
         holder: lease.and_then(|lease| lease.holder.clone()),
         operation: open.map(|open| open.name.clone()),
         target: open.map(|open| open.target.clone()),
         acquired: open.map(|open| open.acquired.clone()),
         taken_over_from: open.and_then(|open| open.taken_over_from.clone()),
         record: open.map(|open| open.record.clone()).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-11-21T08:30:00Z.
+    const READ_AT: i64 = 1_795_249_800;
+
+    fn until(holder: &str, age: u64, duration: u64) -> Option<String> {
+        let lease = Lease { holder: Some(holder.into()), age, duration, ..Lease::default() };
+        let observed = Observed {
+            reader: "a".into(),
+            lease: Some(lease),
+            read_at: READ_AT,
+            ..Observed::default()
+        };
+        view(&observed).holds_until
+    }
+
+    #[test]
+    fn nobody_is_told_to_count_on_the_last_tenth() {
+        let cases = [
+            (0, 900, "2026-11-21T08:43:30Z", "a tenth less"),
+            (60, 900, "2026-11-21T08:42:30Z", "what has passed, too"),
+            (0, 30, "2026-11-21T08:30:25Z", "five seconds at least"),
+            (0, 3, "2026-11-21T08:29:58Z", "too short to be counted on at all"),
+            (901, 900, "2026-11-21T08:28:29Z", "expired: over"),
+            (u64::MAX, 900, "", "never renewed: nothing that could be written down"),
+        ];
+        for (age, duration, expected, why) in cases {
+            assert_eq!(until("a", age, duration).unwrap_or_default(), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn only_the_own_lock_is_counted_on() {
+        assert_eq!(until("b", 0, 900), None);
+        assert_eq!(view(&Observed::default()).holds_until, None);
     }
 }

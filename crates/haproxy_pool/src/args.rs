@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ansible_module::{BadArgs, Options, Seconds};
+use ansible_module::{BadArgs, Options, Seconds, Until};
 use haproxy_api::{Address, Name};
 
 /// Takes a server out of HAProxy backends, or puts it back.
@@ -48,6 +48,10 @@ pub struct Args {
     /// UP are those that get new connections and whose last health check passed.
     #[option(default = "1")]
     pub min_up: u32,
+    /// Until when the run may count on the control plane's lock, as RV(quorate.controlplane.control_plane_lock#module:holds_until).
+    ///
+    /// When it is given, each change is only made before that time, by the clock of the host the task runs on.
+    pub lock_until: Option<Until>,
 }
 
 /// What a server can be.
@@ -80,6 +84,8 @@ pub struct Wanted {
     pub ready_timeout: Duration,
     /// Others that must serve.
     pub min_up: u32,
+    /// No change is made after that.
+    pub lock_until: Option<Until>,
 }
 
 /// Validates.
@@ -113,5 +119,6 @@ pub fn wanted(args: &Args) -> Result<Wanted, BadArgs> {
         shutdown_sessions: args.shutdown_sessions.unwrap_or(args.state == State::Maintenance),
         ready_timeout: args.ready_timeout.0,
         min_up: args.min_up,
+        lock_until: args.lock_until,
     })
 }

@@ -18,7 +18,7 @@ pub mod state;
 
 use std::time::{Duration, SystemTime};
 
-use ansible_module::{Applied, BadArgs, Kind, Limit, Module, Refusal};
+use ansible_module::{Applied, BadArgs, Kind, Limit, Module, Refusal, Until};
 
 use args::{Args, State, Wanted};
 use state::{Observed, Step, View};
@@ -85,6 +85,10 @@ impl Module for HaproxyPool {
 
     async fn observe(&mut self, wanted: &Wanted) -> anyhow::Result<Observed> {
         self.0.observe(wanted).await
+    }
+
+    async fn fence(&mut self, wanted: &Wanted) -> Result<(), Refusal> {
+        Until::fence(wanted.lock_until, SystemTime::now())
     }
 
     async fn apply(&mut self, step: &Step, _: &Observed) -> anyhow::Result<Applied> {

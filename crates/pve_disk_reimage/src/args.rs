@@ -4,7 +4,7 @@
     reason = "doc comments here are Ansible's documentation, in its own markup"
 )]
 
-use ansible_module::{BadArgs, Options, Seconds, Secret};
+use ansible_module::{BadArgs, Options, Seconds, Secret, Until};
 use proxmox_api::{Access, Given, is_drive_key};
 use std::{path::PathBuf, time::Duration, time::SystemTime};
 
@@ -82,6 +82,10 @@ pub struct Args {
     /// How long locks of the machine are waited for.
     #[option(default = "10m")]
     pub lock_timeout: Seconds,
+    /// Until when the run may count on the control plane's lock, as RV(quorate.controlplane.control_plane_lock#module:holds_until).
+    ///
+    /// When it is given, each change is only made before that time, by the clock of the host the task runs on.
+    pub lock_until: Option<Until>,
 }
 
 /// What a disk can be.
@@ -121,6 +125,8 @@ pub struct Wanted {
     pub timeout: Duration,
     /// For locks.
     pub lock_timeout: Duration,
+    /// No change is made after that.
+    pub lock_until: Option<Until>,
 }
 
 /// Validates.
@@ -164,6 +170,7 @@ pub fn wanted(args: Args, _started: SystemTime) -> Result<Wanted, BadArgs> {
         state: args.state,
         timeout: args.timeout.0,
         lock_timeout: args.lock_timeout.0,
+        lock_until: args.lock_until,
     })
 }
 

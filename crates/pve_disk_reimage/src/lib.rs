@@ -15,7 +15,7 @@ pub mod record;
 pub mod refuse;
 pub mod state;
 
-use ansible_module::{Applied, BadArgs, Kind, Limit, Module, Refusal};
+use ansible_module::{Applied, BadArgs, Kind, Limit, Module, Refusal, Until};
 use args::{Args, Wanted};
 use state::{Observed, Step, View};
 use std::time::{Duration, SystemTime};
@@ -70,6 +70,10 @@ impl Module for PveDiskReimage {
 
     async fn observe(&mut self, wanted: &Wanted) -> anyhow::Result<Observed> {
         self.0.observe(wanted).await
+    }
+
+    async fn fence(&mut self, wanted: &Wanted) -> Result<(), Refusal> {
+        Until::fence(wanted.lock_until, SystemTime::now())
     }
 
     async fn apply(&mut self, step: &Step, observed: &Observed) -> anyhow::Result<Applied> {

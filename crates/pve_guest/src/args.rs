@@ -4,7 +4,7 @@
     reason = "doc comments here are Ansible's documentation, in its own markup"
 )]
 
-use ansible_module::{BadArgs, Options, Seconds, Secret};
+use ansible_module::{BadArgs, Options, Seconds, Secret, Until};
 use proxmox_api::{Access, Given};
 use std::{path::PathBuf, time::Duration, time::SystemTime};
 
@@ -69,6 +69,10 @@ pub struct Args {
     ///
     /// Set before the power is switched, so that a machine that has to stay off cannot come back with its node.
     pub onboot: Option<bool>,
+    /// Until when the run may count on the control plane's lock, as RV(quorate.controlplane.control_plane_lock#module:holds_until).
+    ///
+    /// When it is given, each change is only made before that time, by the clock of the host the task runs on.
+    pub lock_until: Option<Until>,
 }
 
 /// What a machine can be.
@@ -102,6 +106,8 @@ pub struct Wanted {
     pub lock_timeout: Duration,
     /// Whether it starts with its node.
     pub onboot: Option<bool>,
+    /// No change is made after that.
+    pub lock_until: Option<Until>,
 }
 
 /// Validates.
@@ -131,5 +137,6 @@ pub fn wanted(args: Args, _started: SystemTime) -> Result<Wanted, BadArgs> {
         timeout: args.timeout.0,
         lock_timeout: args.lock_timeout.0,
         onboot: args.onboot,
+        lock_until: args.lock_until,
     })
 }

@@ -6,10 +6,12 @@
 mod rules;
 pub mod spec;
 mod table;
+mod until;
 mod value;
 
 pub use rules::rules;
 pub use table::{field, normal};
+pub use until::Until;
 pub use value::{Bytes, Seconds, Value, choice};
 
 /// What a value looks like, for documentation and for the controller.

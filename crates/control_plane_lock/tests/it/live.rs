@@ -5,7 +5,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::Arc,
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 use testkit::{
     apiserver::Apiserver,
@@ -86,6 +86,25 @@ fn an_operation_is_locked_recorded_and_released() {
         world.run("b", &json!({"state": "recorded", "record": {"x": "y"}})).refusal(),
         "lock_not_held"
     );
+}
+
+/// What modules that reach no apiserver count on.
+#[test]
+fn it_is_told_until_when_the_lock_may_be_counted_on() {
+    let world = World::new("until");
+    let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let (since, taken) = (now(), settled(world.run("a", &replace("cp2")), true));
+    let second = |text: &Value| {
+        text.as_str().unwrap().parse::<kube_cluster::Timestamp>().unwrap().as_second()
+    };
+    let until = second(&taken["holds_until"]) - i64::try_from(since).unwrap();
+    // 900 s, less a tenth; the server's clock tells whole seconds.
+    let took = i64::try_from(now() - since).unwrap();
+    assert!((809..=811 + took).contains(&until), "{until} s: {taken}");
+    let proven = settled(world.run("a", &json!({"state": "recorded"})), false);
+    assert!(second(&proven["holds_until"]) >= second(&taken["holds_until"]) - 1, "{proven}");
+    let released = settled(world.run("a", &json!({"state": "released"})), true);
+    assert!(released["holds_until"].is_null(), "{released}");
 }
 
 #[test]

@@ -66,6 +66,7 @@ fn wanted(state: State, shutdown_sessions: bool) -> Wanted {
         shutdown_sessions,
         ready_timeout,
         min_up: 1,
+        lock_until: None,
     }
 }
 

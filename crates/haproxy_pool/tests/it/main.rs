@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod cases;
+mod fence;
 mod laws;
 mod live;
 mod torn;

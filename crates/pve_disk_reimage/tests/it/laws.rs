@@ -35,6 +35,7 @@ fn wanted(state: State) -> Wanted {
         state,
         timeout: Duration::from_secs(600),
         lock_timeout: Duration::from_secs(600),
+        lock_until: None,
     }
 }
 

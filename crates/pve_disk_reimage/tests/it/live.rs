@@ -29,7 +29,7 @@ fn call(pve: &Pve, more: &Value) -> Call {
     Call::new(env!("CARGO_BIN_EXE_pve_disk_reimage"), &args(pve, more))
 }
 
-fn run(pve: &Pve, more: &Value) -> Reply {
+pub fn run(pve: &Pve, more: &Value) -> Reply {
     call(pve, more).run()
 }
 
@@ -37,7 +37,7 @@ fn commit(pve: &Pve) -> Reply {
     run(pve, &json!({"state": "committed"}))
 }
 
-fn good(reply: &Reply, changed: bool) {
+pub fn good(reply: &Reply, changed: bool) {
     assert!(!reply.failed() && reply.changed() == changed, "{}", reply.json);
     assert!(!reply.json.to_string().contains("s3cret-token"), "{}", reply.json);
 }
@@ -67,7 +67,7 @@ fn disk(pve: &Pve, name: &str) -> (String, u64) {
 }
 
 /// The disk is a fresh copy of 4 MiB with its old options, the old volume is kept, boot order and the rest are as before.
-fn replaced(pve: &Pve) {
+pub fn replaced(pve: &Pve) {
     let vm = pve.vm();
     let config = &vm["config"];
     assert_eq!(config["scsi0"], "lab:vm-101-disk-1,discard=on,size=4M", "{vm}");
@@ -81,7 +81,7 @@ fn replaced(pve: &Pve) {
     assert_eq!(disk(pve, "vm-101-disk-1.raw"), ("fresh".into(), 4));
 }
 
-fn untouched(pve: &Pve) {
+pub fn untouched(pve: &Pve) {
     let vm = pve.vm();
     assert_eq!(vm["config"]["scsi0"], "lab:vm-101-disk-0,discard=on,size=4M", "{vm}");
     assert_eq!(

@@ -3,5 +3,6 @@
 #![cfg(test)]
 
 mod cases;
+mod fence;
 mod laws;
 mod live;

@@ -27,6 +27,7 @@ fn wanted(state: State, force: bool, onboot: Option<bool>) -> Wanted {
         timeout,
         lock_timeout,
         onboot,
+        lock_until: None,
     }
 }
 

@@ -15,7 +15,7 @@ fn call(pve: &Pve, more: &Value) -> Call {
     Call::new(env!("CARGO_BIN_EXE_pve_guest"), &args)
 }
 
-fn run(pve: &Pve, more: &Value) -> Reply {
+pub fn run(pve: &Pve, more: &Value) -> Reply {
     call(pve, more).run()
 }
 
