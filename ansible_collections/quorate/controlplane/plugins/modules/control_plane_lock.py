@@ -150,6 +150,20 @@ EXAMPLES = r'''
       old_node_uid: "{{ node.uid }}"
   delegate_to: cp1
 
+- name: Prove that the lock is still held, where the next task cannot
+  quorate.controlplane.control_plane_lock:
+    state: recorded
+  delegate_to: cp1
+  register: proven
+
+- name: Switch the machine off, unless the run is paused until another may have the lock
+  quorate.controlplane.pve_guest:
+    vmid: 102
+    name: cp2
+    state: stopped
+    lock_until: "{{ proven.holds_until | default(omit) }}"
+  delegate_to: localhost
+
 - name: Unlock it
   quorate.controlplane.control_plane_lock:
     state: released
@@ -178,6 +192,12 @@ before:
 holder:
   description:
     - "Who holds the lock; nothing when it is free. Other modules want it where they ask for the holder."
+  type: "str"
+  returned: "when known"
+holds_until:
+  description:
+    - "Until when nobody else can have taken the lock by its expiry, by the clock of the host the task runs on; nothing when it is not this run's."
+    - "What M(quorate.controlplane.pve_guest), M(quorate.controlplane.pve_disk_reimage) and M(quorate.controlplane.haproxy_pool) want as C(lock_until)."
   type: "str"
   returned: "when known"
 operation:

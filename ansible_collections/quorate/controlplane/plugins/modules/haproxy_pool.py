@@ -31,6 +31,11 @@ options:
       - "How long the sessions on the server may take to end by themselves, together on all load balancers."
     type: "str"
     default: "30"
+  lock_until:
+    description:
+      - "Until when the run may count on the control plane's lock, as RV(quorate.controlplane.control_plane_lock#module:holds_until)."
+      - "When it is given, each change is only made before that time, by the clock of the host the task runs on."
+    type: "str"
   min_up:
     description:
       - "How many other servers must be UP in each backend, on each load balancer, for this one to be taken out."

@@ -74,6 +74,11 @@ options:
       - "How long locks of the machine are waited for."
     type: "str"
     default: "10m"
+  lock_until:
+    description:
+      - "Until when the run may count on the control plane's lock, as RV(quorate.controlplane.control_plane_lock#module:holds_until)."
+      - "When it is given, each change is only made before that time, by the clock of the host the task runs on."
+    type: "str"
   name:
     description:
       - "Name of the machine."
