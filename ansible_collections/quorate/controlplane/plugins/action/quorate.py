@@ -10,30 +10,15 @@ target under the hash of its content, so that a task costs what `raw` costs. The
 from __future__ import annotations
 
 import json
-import os
 import re
 
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
 from ansible.module_utils.json_utils import _filter_non_json_lines
 from ansible.plugins.action import ActionBase
-from ansible.utils.unsafe_proxy import wrap_var
 
-try:
-    from ansible.parsing.ajson import AnsibleJSONEncoder
-except ImportError:
-    from ansible.module_utils.common.json import AnsibleJSONEncoder
-
-try:
-    from ansible.executor.module_common import _BuiltModule
-except ImportError:  # ansible-core before 2.19 wants a tuple instead
-    _BuiltModule = None
-
-from ansible_collections.quorate.controlplane.plugins.plugin_utils import shell
-
-COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from ansible_collections.quorate.controlplane.plugins.plugin_utils import carried, core, fetch, holder, shell
 
 
 class ActionModule(ActionBase):
@@ -49,11 +34,11 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
         name = self._task.resolved_action or self._task.action
-        spec = self._spec(name)
-        args = self._plain_args()
-        self._add_holder(spec, args)
-        self._validate(name, spec, args)
-        fetch_to = args.get('fetch_to') if 'fetch_to' in spec['argument_spec'] else None
+        validator, options = carried.validator(name.rsplit('.', 1)[-1])
+        args = core.plain(self._task.args)
+        self._add_holder(options, args)
+        self._validate(name, validator, args)
+        fetch_to = args.get('fetch_to') if 'fetch_to' in options else None
 
         if self._task.async_val or not self._connection.has_pipelining:
             result = self._run_stock(name, args, task_vars)
@@ -61,42 +46,22 @@ class ActionModule(ActionBase):
             result = self._run_cached(name, args, task_vars)
 
         if fetch_to and not self._task.check_mode and not self._task.async_val and not result.get('failed'):
-            from ansible_collections.quorate.controlplane.plugins.plugin_utils import fetch
-
             fetch.bring(self, result, fetch_to)
-        return wrap_var(result)
+        return core.untrusted(result)
 
     # What the task says.
 
     @staticmethod
-    def _spec(name):
-        path = os.path.join(COLLECTION, 'bin', 'spec', name.rsplit('.', 1)[-1] + '.json')
-        try:
-            with open(path, encoding='utf-8') as file:
-                return json.load(file)
-        except FileNotFoundError:
-            raise AnsibleActionFail(
-                f'no option table for "{name}" at "{path}": the collection is not whole; install it from its tarball, '
-                'or run "cargo xtask stage" in a checkout and use target/stage'
-            ) from None
-
-    def _plain_args(self):
-        # An inline !vault value is an object that plain json.dumps() cannot encode before ansible-core 2.19.
-        return json.loads(json.dumps(self._task.args, cls=AnsibleJSONEncoder, vault_to_text=True))
-
-    @staticmethod
-    def _add_holder(spec, args):
-        if 'holder' in spec['argument_spec'] and args.get('holder') is None:
-            from ansible_collections.quorate.controlplane.plugins.plugin_utils import holder
-
+    def _add_holder(options, args):
+        if 'holder' in options and args.get('holder') is None:
             args['holder'] = holder.holder()
-            if 'controller' in spec['argument_spec'] and args.get('controller') is None and (here := holder.controller()):
+            if 'controller' in options and args.get('controller') is None and (here := holder.controller()):
                 args['controller'] = here
 
     @staticmethod
-    def _validate(name, spec, args):
+    def _validate(name, validator, args):
         """Refuses on the controller what the program would refuse, before anything travels."""
-        result = ArgumentSpecValidator(**spec).validate(args)
+        result = validator.validate(args)
         if not result.error_messages:
             return
         message = result.errors.msg
@@ -107,7 +72,7 @@ class ActionModule(ActionBase):
     # The cached way.
 
     def _run_cached(self, name, args, task_vars):
-        hashes = self._hashes()
+        hashes = carried.hashes()
         directory = self._cache_dir(task_vars)
         self._update_module_args(name, args, task_vars)
         words = json.dumps(args)
@@ -156,13 +121,10 @@ class ActionModule(ActionBase):
         become = self._connection.become
         if not become:
             return False
-        # `become.pipelining` came with ansible-core 2.19; only su is without.
-        pipelining = getattr(become, 'pipelining', become.name.rsplit('.', 1)[-1] != 'su')
-        return not pipelining or re.search(r'must have a tty|run from a terminal|a terminal is required', text) is not None
+        return not core.pipelines(become) or re.search(r'must have a tty|run from a terminal|a terminal is required', text) is not None
 
     def _upload(self, machine, hashes, directory):
-        path = self._local_program(machine)
-        with open(path, 'rb') as file:
+        with open(carried.program(machine), 'rb') as file:
             program = file.read()
         command = shell.store(hashes[shell.arch(machine)], directory)
         done = self._low_level_execute_command(command, sudoable=True, in_data=program)
@@ -178,8 +140,8 @@ class ActionModule(ActionBase):
     # Ansible's own way: the program and its arguments are sent as files.
 
     def _run_stock(self, name, args, task_vars):
-        machine = self._low_level_execute_command('uname -m', sudoable=False).get('stdout', '').strip().splitlines()
-        self._program = self._local_program(machine[-1] if machine else '')
+        machine = self._low_level_execute_command(shell.SAY_MACHINE, sudoable=False).get('stdout', '').strip().splitlines()
+        self._program = carried.program(machine[-1] if machine else '')
         result = self._execute_module(module_name=name, module_args=args, task_vars=task_vars, wrap_async=self._task.async_val)
         # 126 and 127 are the shell's: the interpreter of core's async wrapper did not run.
         if self._task.async_val and result.get('failed') and result.get('rc') in (126, 127):
@@ -189,35 +151,9 @@ class ActionModule(ActionBase):
     def _configure_module(self, module_name, module_args, task_vars):
         if module_name.endswith('async_wrapper'):
             return super()._configure_module(module_name, module_args, task_vars)
-        if _BuiltModule is None:
-            return 'binary', None, b'', self._program
-        built = _BuiltModule(b_module_data=b'', module_style='binary', shebang=None, serialization_profile='legacy')
-        return built, self._program
-
-    # What the collection carries.
+        return core.built(self._program)
 
     def _cache_dir(self, task_vars):
         delegated = task_vars.get('ansible_delegated_vars', {}).get(self._task.delegate_to, {})
         directory = delegated.get('quorate_cache_dir', task_vars.get('quorate_cache_dir'))
         return self._templar.template(directory) if directory else None
-
-    @staticmethod
-    def _hashes():
-        path = os.path.join(COLLECTION, 'bin', 'SHA256SUMS')
-        try:
-            with open(path, encoding='ascii') as file:
-                pairs = [line.split() for line in file]
-        except FileNotFoundError:
-            raise AnsibleActionFail(f'no programs at "{path}": run "cargo xtask stage", or install the collection from its tarball') from None
-        return {program.split('/', 1)[0]: digest for digest, program in pairs}
-
-    @classmethod
-    def _local_program(cls, machine):
-        arch = shell.arch(machine)
-        carried = sorted(cls._hashes())
-        if arch not in carried:
-            raise AnsibleActionFail(
-                f'no program for machine "{machine}": the collection carries {" and ".join(carried)}; '
-                'delegate the task to a host of one of these'
-            )
-        return os.path.join(COLLECTION, 'bin', arch, 'quorate')

@@ -10,6 +10,9 @@ import shlex
 
 STARTED = 'quorate: started'
 MACHINES = {'x86_64': 'x86_64', 'amd64': 'x86_64', 'aarch64': 'aarch64', 'arm64': 'aarch64'}
+# Where the kernel tells (Linux 6.1), no program has to be started for it.
+MACHINE = 'read -r m 2>/dev/null </proc/sys/kernel/arch || m=$(uname -m)'
+SAY_MACHINE = f'{MACHINE}; echo "$m"'
 
 
 def arch(machine):
@@ -42,7 +45,7 @@ def run(hashes, directory, environment):
     cases = ' '.join(f'{m}) s={hashes[a]};;' for m, a in MACHINES.items() if a in hashes)
     exports = f'export {environment}; ' if environment else ''
     return (
-        f'echo "{STARTED}"; m=$(uname -m); case $m in {cases} *) s=none;; esac; {_directories(directory)}; '
+        f'echo "{STARTED}"; {MACHINE}; case $m in {cases} *) s=none;; esac; {_directories(directory)}; '
         # No exec: where the program is killed the shell says so by its status; ssh itself would call the host unreachable.
         # -O: the directory is our own, so that nobody else can have put a file into it.
         f'for d; do if [ -O "$d" ] && [ -x "$d/$s" ]; then {exports}"$d/$s" -; exit $?; fi; done; '

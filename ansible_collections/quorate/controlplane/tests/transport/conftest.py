@@ -102,7 +102,7 @@ install -d -o 54322 -g 54322 -m 755 /home/other
 install -m 644 "$d/user.pub" /home/keys
 for f in passwd shadow group sudoers; do mount --bind "$d/$f" "/etc/$f"; done
 [ -n "${WITH_PYTHON:-}" ] || for p in /usr/bin/python3*; do [ -L "$p" ] || mount --bind "$d/nothing" "$p"; done
-[ -z "${FAKE_UNAME:-}" ] || mount --bind "$d/uname" /usr/bin/uname
+[ -z "${FAKE_UNAME:-}" ] || { mount --bind "$d/uname" /usr/bin/uname; [ ! -e /proc/sys/kernel/arch ] || mount --bind "$d/arch" /proc/sys/kernel/arch; }
 [ -z "${NOEXEC:-}" ] || { mount -o remount,noexec /root; mount -o remount,noexec /home; mount -o remount,noexec /var/cache; }
 exec /usr/sbin/sshd -D -e -f "$d/sshd_config"
 """
@@ -133,6 +133,7 @@ exec /usr/sbin/sshd -D -e -f "$d/sshd_config"
         put('sudoers', 'root ALL=(ALL:ALL) NOPASSWD: ALL\noperator ALL=(other) NOPASSWD: ALL\noperator ALL=(root) ALL\n', 0o440)
         put('nothing', '')
         put('uname', f'#!/bin/sh\necho {environment.get("FAKE_UNAME", "")}\n', 0o755)
+        put('arch', environment.get('FAKE_UNAME', '') + '\n')
         for key in ('host', 'user'):
             subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', self.dir / key], check=True)
         put(
