@@ -26,18 +26,22 @@ const PEER: &str = "cp2";
 /// The task after which the server may serve again, and not before.
 const BACK: &str = "Put the server back into the load balancers";
 
+/// The hosts have no pkill.
+const EMPTY: &str = "rm -rf /var/lib/etcd/member; for comm in /proc/[0-9]*/comm; do \
+    if [ \"$(cat $comm 2>/dev/null)\" = etcd ]; then pid=${comm%/comm}; kill -KILL ${pid#/proc/}; fi; done";
+
 pub fn run(ansible: &Ansible) -> anyhow::Result<()> {
     let replacement = Replacement { ansible, target: TARGET };
     say("\n-- empty /var/lib/etcd under the kubelet");
-    let line = "rm -rf /var/lib/etcd/member; pkill -KILL -x etcd || true";
-    execute(&mut ansible.lab(&["exec", TARGET, "--", line]))?;
+    execute(&mut ansible.lab(&["exec", TARGET, "--", EMPTY]))?;
     let mut foreign = String::new();
-    wait_until("etcd_info names a foreign cluster", Duration::from_mins(3), || {
+    let named = wait_until("etcd_info names a foreign cluster", Duration::from_mins(3), || {
         let info = ansible.module(PEER, "etcd_info", &json!({}))?;
         foreign = missing(&info);
         Ok(foreign.contains("cluster"))
-    })?;
+    });
     say(&foreign);
+    named?;
 
     say("\n-- replace the node, HAProxy under watch");
     let steps = ansible.dir.join("foreign.jsonl");
