@@ -16,13 +16,15 @@ use tokio::task::JoinSet;
 
 /// A cluster as seen from some of its endpoints.
 pub struct Cluster {
-    access: Access,
+    pub(crate) access: Access,
     seeds: Vec<String>,
     /// Client URLs that the members told, for when none of the endpoints given is left.
     known: BTreeSet<String>,
     /// The cluster, once a reading has shown which it is.
     id: Option<MemberId>,
     open: BTreeMap<String, Connection>,
+    /// What the endpoints given answered last.
+    heard: BTreeMap<String, Answer>,
 }
 
 /// Why there is no reading at all.
@@ -76,6 +78,7 @@ impl Cluster {
             known: BTreeSet::new(),
             id: None,
             open: BTreeMap::new(),
+            heard: BTreeMap::new(),
         }
     }
 
@@ -102,6 +105,7 @@ impl Cluster {
     pub async fn read(&mut self, hash: bool) -> Result<Reading, Unreadable> {
         let itself = |url: &String| (url.clone(), vec![url.clone()]);
         let mut seen = self.probe_all(self.seeds.iter().map(itself).collect()).await;
+        self.heard.clone_from(&seen);
         let mut reading = match of_seeds(&seen, self.id) {
             // the endpoints given may all have been the member that has just been removed
             Err(Unreadable::NoList(_)) if !self.known.is_empty() => {
@@ -135,6 +139,11 @@ impl Cluster {
             Box::pin(self.add_hashes(&mut reading)).await;
         }
         Ok(reading)
+    }
+
+    /// Tells what each endpoint given answered in the last reading, also when there was none: by its URL.
+    pub fn heard(&self) -> &BTreeMap<String, Answer> {
+        &self.heard
     }
 
     /// Opens, or takes the open, connection to a URL.
@@ -290,7 +299,9 @@ async fn probe(connection: &Connection) -> Answer {
     };
     let status = match status {
         Ok(status) => status,
-        Err(fault) => return Answer { fault: Some(fault), ..answer },
+        Err(fault) => {
+            return Answer { fault: Some(Box::pin(connection.explain(fault)).await), ..answer };
+        }
     };
     let (leaderless, learner) = (status.leader == MemberId(0), status.learner);
     answer.status = Some(status);

@@ -73,6 +73,7 @@ impl Access {
 #[derive(Clone)]
 pub struct Connection {
     url: String,
+    access: Access,
     per_call: Duration,
     client: Client,
     /// Fails at once where no leader is known, instead of waiting for one.
@@ -89,6 +90,7 @@ impl Connection {
         let strict = options.clone().with_require_leader(true);
         Ok(Self {
             url: url.to_owned(),
+            access: access.clone(),
             per_call: access.per_call,
             // boxed: the future of a connection is tens of KiB, and would be part of every caller's
             client: Box::pin(Client::connect([url], Some(options))).await?,
@@ -99,6 +101,24 @@ impl Connection {
     /// Where it leads.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Finds out why a connection was closed as soon as it was open. What cannot be found out stays as it was.
+    pub async fn explain(&self, fault: Fault) -> Fault {
+        let closed = ["connection closed", "canceled", "reset by peer", "roken pipe"];
+        let unsaid = closed.iter().any(|word| fault.text.contains(word));
+        let Some(tls) = self.access.tls.clone().filter(|_| self.url.starts_with("https://")) else {
+            return fault;
+        };
+        if fault.kind != Kind::Unreachable || !unsaid {
+            return fault;
+        }
+        let (url, patience) = (self.url.clone(), self.access.connect);
+        let ask = move || crate::handshake::last_word(&tls, &url, patience);
+        match tokio::task::spawn_blocking(ask).await {
+            Ok(Some(text)) => Fault { text, ..fault },
+            _ => fault,
+        }
     }
 
     async fn call<T>(
@@ -195,6 +215,29 @@ impl Connection {
         let answer =
             self.call("member remove", self.strict.cluster_client().member_remove(id.0)).await?;
         Ok(sorted(answer.members()))
+    }
+
+    /// Gives a learner its vote; the leader refuses while the learner's log is short.
+    pub async fn promote(&self, id: MemberId) -> Result<(), Fault> {
+        self.call("member promote", self.strict.cluster_client().member_promote(id.0))
+            .await
+            .map(|_| ())
+    }
+
+    /// Counts the keys of a range, from what this member has applied. No key is loaded.
+    pub async fn count(&self, from: &[u8], to: &[u8]) -> Result<u64, Fault> {
+        let options = GetOptions::new().with_range(to).with_count_only().with_serializable();
+        let answer = self.call("count", self.client.kv_client().get(from, Some(options))).await?;
+        Ok(u64::try_from(answer.count()).unwrap_or_default())
+    }
+
+    /// Reads the name of the first key of a range, from what this member has applied. Its value is not loaded.
+    pub async fn first_key(&self, from: &[u8], to: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        let options =
+            GetOptions::new().with_range(to).with_limit(1).with_keys_only().with_serializable();
+        let answer =
+            self.call("first key", self.client.kv_client().get(from, Some(options))).await?;
+        Ok(answer.kvs().first().map(|kv| kv.key().to_vec()))
     }
 
     /// Takes an alarm back.

@@ -152,6 +152,8 @@ impl Fault {
             .or_else(|| KNOWN.iter().find(loose));
         let kind = match (known, code) {
             (Some((kind, ..)), _) => *kind,
+            // hyper calls a request canceled whose connection ended before the answer
+            (None, 1 | 2) if chain.contains("connection closed") => Kind::Unreachable,
             // canceled and deadline exceeded
             (None, 1 | 4) => Kind::Deadline,
             (None, 14) => Kind::Unreachable,
@@ -162,10 +164,54 @@ impl Fault {
         };
         let text = match (bare, chain) {
             (_, "") => bare.to_owned(),
-            ("transport error" | "tcp connect error" | "", _) => chain.to_owned(),
+            ("operation was canceled" | "transport error" | "tcp connect error" | "", _) => {
+                chain.to_owned()
+            }
             _ => format!("{bare}: {chain}"),
         };
         Self { kind, text }
+    }
+}
+
+/// What is wrong with a certificate, as far as one side of a handshake tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BadCertificate {
+    /// The member's own is over.
+    Expired,
+    /// The member's own has not begun: a clock is wrong.
+    NotYetValid,
+    /// The member's own is of another authority than the one given.
+    OtherAuthority,
+    /// The member's own is for another address or name.
+    OtherName,
+    /// The member did not accept ours, and said it is over.
+    OursExpired,
+    /// The member did not accept ours: another authority, or not for clients.
+    OursRefused,
+    /// The certificate is good, and its user has no right to the call.
+    NoRight,
+}
+
+impl Fault {
+    /// Tells whether a certificate is the reason: there is no code for it, only the words of rustls.
+    pub fn certificate(&self) -> Option<BadCertificate> {
+        use BadCertificate as Bad;
+        let has = |text: &str| self.text.contains(text);
+        let ours = has("received fatal alert");
+        match () {
+            () if ours && has("Expired") => Some(Bad::OursExpired),
+            () if ours && (has("Certificate") || has("UnknownCA") || has("AccessDenied")) => {
+                Some(Bad::OursRefused)
+            }
+            () if ours => None,
+            () if has("certificate expired") || has("CertExpired") => Some(Bad::Expired),
+            () if has("not valid yet") || has("NotValidYet") => Some(Bad::NotYetValid),
+            () if has("UnknownIssuer") || has("BadSignature") => Some(Bad::OtherAuthority),
+            () if has("not valid for") || has("NotValidForName") => Some(Bad::OtherName),
+            () if self.kind == Kind::Denied => Some(Bad::NoRight),
+            () => None,
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! them are proven, and the [`gate`] whether an operation may begin. The last two are pure functions over
 //! plain values, so that a decision can be stored, shown and tested without a cluster.
 //!
-//! Not for general use of etcd as a store: the only key ever read is one that need not exist.
+//! Not for general use of etcd as a store: the only key ever read is one that need not exist, and others are only counted.
 //!
 //! The invariant: whatever was not seen to be healthy counts as down, and no operation that passed the
 //! gate leaves fewer healthy voters than a quorum at any point of its path.
@@ -16,8 +16,13 @@ pub mod client;
 pub mod evidence;
 pub mod fault;
 pub mod gate;
+mod handshake;
+pub mod http;
+mod inquiry;
+pub mod keys;
 pub mod matching;
 pub mod member;
+pub mod metrics;
 pub mod reading;
 pub mod version;
 

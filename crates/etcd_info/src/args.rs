@@ -17,6 +17,9 @@ use std::{
 /// All members are asked in parallel, each at its own client URL. A member is C(proven) when every point of evidence was seen in its favour;
 /// RV(members) names each point that is missing. What could not be seen counts as missing.
 ///
+/// RV(verdict) and RV(causes) say what is wrong, on what evidence, and which module or playbook is the way out. Where no quorum answers, what this
+/// host itself shows of its member is read as well: its unit, etcd's own word on its health, its data.
+///
 /// O(if) asks whether an operation would be safe, over its whole path and in the worst case, without doing anything.
 #[derive(Options, Debug)]
 pub struct Args {
@@ -33,6 +36,13 @@ pub struct Args {
     /// Compares the hash of all keys on every member at one revision. Each member walks all its keys, one member after the other.
     #[option(alias = "hash", default = "false")]
     pub hashkv: bool,
+    /// Reads each member's metrics too: how slow its disk is, its quota before etcd 3.6, and its clock.
+    #[option(default = "true")]
+    pub metrics: bool,
+    /// Prefixes below which keys are counted, in all and by the next part of their names, such as C(/registry/). No key is loaded.
+    pub count_keys: Vec<String>,
+    /// Kubeconfig of the cluster. When given, members without a Node and control-plane Nodes without a member are told.
+    pub kubeconfig: Option<PathBuf>,
     /// An operation to ask the gate about.
     pub r#if: Option<Hypothesis>,
     /// Names of the Nodes whose kubelet lease is fresh and whose control-plane components are ready. When given, a member without one of them is not proven.
@@ -87,6 +97,12 @@ pub struct Wanted {
     pub files: [Option<PathBuf>; 3],
     /// Whether to hash.
     pub hashkv: bool,
+    /// Whether to read metrics.
+    pub metrics: bool,
+    /// What to count.
+    pub count_keys: Vec<String>,
+    /// Where to look for Nodes.
+    pub kubeconfig: Option<PathBuf>,
     /// What to ask the gate.
     pub question: Option<Question>,
     /// Evidence that only Kubernetes has.
@@ -149,6 +165,9 @@ pub fn wanted(args: Args, started: SystemTime) -> Result<Wanted, BadArgs> {
         endpoints: args.endpoints,
         files: [args.ca_cert, args.client_cert, args.client_key],
         hashkv: args.hashkv,
+        metrics: args.metrics,
+        count_keys: args.count_keys,
+        kubeconfig: args.kubeconfig,
         question: args.r#if.map(question),
         kubernetes: nodes.map(|names| names.into_iter().map(|name| (name, healthy)).collect()),
         timeout: args.timeout.0,

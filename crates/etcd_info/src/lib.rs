@@ -1,20 +1,28 @@
 //! Reads an etcd cluster: members, evidence, leader, alarms, and what the gate would say.
 //!
 //! Read-only: there is no step, and so nothing that could go wrong but the reading. A member that cannot be reached is not an
-//! error, it is an answer; only a cluster of which no endpoint tells a member list is one.
+//! error, it is an answer. Only a cluster of which no endpoint tells a member list is one, and not even that on a host that
+//! shows a member of its own: then what is left there is the answer.
+//!
+//! What is wrong, and the way out, is a pure function over the reading: [`diagnose`].
 
 pub mod args;
+pub mod causes;
+pub mod diagnose;
 pub mod live;
+pub mod local;
 pub mod state;
+pub mod view;
 
 use ansible_module::{Applied, BadArgs, Kind, Module, Refusal};
 use args::{Args, Wanted};
-use state::{Observed, View};
+use state::Observed;
 use std::{
     convert::Infallible,
     fmt,
     time::{Duration, SystemTime},
 };
+use view::View;
 
 /// The module.
 pub struct EtcdInfo(live::Live);
@@ -52,7 +60,7 @@ impl Module for EtcdInfo {
     }
 
     fn view(observed: &Observed) -> View {
-        state::view(observed)
+        view::view(observed)
     }
 
     fn kind(step: &Step) -> Kind {

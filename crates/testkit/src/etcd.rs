@@ -9,7 +9,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{CertifiedIssuer, KeyPair};
 use std::{
     fs,
     hash::{BuildHasher, RandomState},
@@ -18,6 +18,9 @@ use std::{
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
+
+mod pki;
+pub use pki::Flaw;
 
 /// How long a cluster may take to come up on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -29,6 +32,9 @@ pub struct Etcd {
     issuer: CertifiedIssuer<'static, KeyPair>,
     members: Vec<Server>,
     net: [u8; 2],
+    args: Vec<String>,
+    /// What clients and members are verified against, where it is not [`Etcd::ca_cert`].
+    trusted: Option<PathBuf>,
 }
 
 /// One member: its name, its address, and its process while it runs.
@@ -51,10 +57,20 @@ impl Etcd {
     /// # Errors
     /// When the program cannot be built or does not come up; with the end of its log.
     pub async fn start(count: usize) -> anyhow::Result<Self> {
+        Self::start_with(count, &[]).await
+    }
+
+    /// The same with more arguments for every member, such as `--quota-backend-bytes=16777216`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(count: usize, args: &[&str]) -> anyhow::Result<Self> {
         let program = artefacts::etcd().context("build the etcd that tests run against")?;
         let dir = tempfile::tempdir()?;
-        let issuer = authority()?;
-        let mut cluster = Self { dir, program, issuer, members: vec![], net: free_net() };
+        let (issuer, args) =
+            (pki::authority()?, args.iter().map(|arg| (*arg).to_owned()).collect());
+        let mut cluster =
+            Self { dir, program, issuer, members: vec![], net: free_net(), args, trusted: None };
         fs::create_dir_all(cluster.pki())?;
         fs::write(cluster.ca_cert(), cluster.issuer.pem())?;
         cluster.issue("healthcheck-client", &[])?;
@@ -166,6 +182,11 @@ impl Etcd {
         self.serves(index).await
     }
 
+    /// Makes members that start from here on accept what another authority signed, by a bundle that holds both.
+    pub fn trust(&mut self, bundle: &Path) {
+        self.trusted = Some(bundle.to_owned());
+    }
+
     /// Tells whether the process of a member is there.
     pub fn runs(&mut self, index: usize) -> bool {
         let running = self.members.get_mut(index).and_then(|server| server.running.as_mut());
@@ -241,20 +262,6 @@ impl Etcd {
         Ok(Client::connect([self.url(index)], Some(ConnectOptions::new().with_tls(tls))).await?)
     }
 
-    /// Makes one more client or server certificate; returns the paths of certificate and key.
-    ///
-    /// # Errors
-    /// When it cannot be made.
-    pub fn issue(&self, name: &str, addresses: &[String]) -> anyhow::Result<(PathBuf, PathBuf)> {
-        let (key, mut params) = (KeyPair::generate()?, CertificateParams::new(addresses.to_vec())?);
-        params.distinguished_name.push(DnType::CommonName, name);
-        let (cert_at, key_at) =
-            (self.pki().join(format!("{name}.crt")), self.pki().join(format!("{name}.key")));
-        fs::write(&cert_at, params.signed_by(&key, &self.issuer)?.pem())?;
-        fs::write(&key_at, key.serialize_pem())?;
-        Ok((cert_at, key_at))
-    }
-
     fn pki(&self) -> PathBuf {
         self.dir.path().join("etc/kubernetes/pki/etcd")
     }
@@ -276,7 +283,8 @@ impl Etcd {
     fn launch(&mut self, index: usize, initial: &str, state: &str) -> anyhow::Result<()> {
         let (url, peer) = (self.url(index), self.peer_url(index));
         let pem = |name: &str, end: &str| self.pki().join(format!("{name}.{end}"));
-        let (name, ca) = (self.name(index).to_owned(), self.ca_cert());
+        let name = self.name(index).to_owned();
+        let ca = self.trusted.clone().unwrap_or_else(|| self.ca_cert());
         let log = fs::File::create(self.log(index))?;
         let mut command = Command::new(&self.program);
         command.args([
@@ -298,6 +306,7 @@ impl Etcd {
             command.arg(format!("--{prefix}key-file")).arg(pem(&name, "key"));
             command.arg(format!("--{prefix}trusted-ca-file")).arg(&ca);
         }
+        command.args(&self.args);
         fs::create_dir_all(self.dir.path().join("var/lib"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let etcd = command.spawn().with_context(|| format!("start {}", self.program.display()))?;
@@ -343,13 +352,6 @@ fn watchdog(process: u32) -> anyhow::Result<Child> {
     command.args(["-c", "read -r _; kill -KILL \"$1\"", "watchdog", &process.to_string()]);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().context("start the watchdog of an etcd process (sh)")
-}
-
-fn authority() -> anyhow::Result<CertifiedIssuer<'static, KeyPair>> {
-    let mut params = CertificateParams::new(vec![])?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, "etcd-ca");
-    Ok(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?)
 }
 
 /// Finds a network of 127.0.0.0/8 that nobody uses: members have the ports of etcd, and are told apart by address.
