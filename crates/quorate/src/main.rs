@@ -8,6 +8,7 @@ use ansible_module::Entry;
 
 /// Every module of the collection.
 const MODULES: &[Entry] = &[
+    Entry::of::<control_plane_info::ControlPlaneInfo>(),
     Entry::of::<control_plane_lock::ControlPlaneLock>(),
     Entry::of::<etcd_info::EtcdInfo>(),
     Entry::of::<etcd_member::EtcdMember>(),
