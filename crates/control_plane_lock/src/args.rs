@@ -1,10 +1,10 @@
 //! What a user may write, and what it means.
 #![expect(clippy::doc_markdown, reason = "the markup of Ansible's documentation")]
 
-use ansible_module::{BadArgs, Json, Options, Seconds};
+use ansible_module::{BadArgs, Json, Options, Seconds, options::groups::KubeOptions};
 use kube_cluster::{Access, Claim, Holder, LockName};
 use serde_json::Map;
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 /// Holds the lock of a control-plane operation, and the operation's record.
 ///
@@ -57,15 +57,9 @@ pub struct Args {
     /// Name of the Lease.
     #[option(default = "quorate-control-plane")]
     pub name: String,
-    /// The kubeconfig to use.
-    ///
-    /// When it is not given, the first of C(/etc/kubernetes/admin.conf), C(/etc/rancher/k3s/k3s.yaml) and C(/etc/rancher/rke2/rke2.yaml) that exists.
-    pub kubeconfig: Option<PathBuf>,
-    /// The context in the kubeconfig. The current one when it is not given.
-    pub context: Option<String>,
-    /// Another address than the kubeconfig's, as C(https://192.0.2.11:6443).
-    #[option(alias = "host")]
-    pub server: Option<String>,
+    /// How to reach the cluster.
+    #[option(include)]
+    pub cluster: KubeOptions,
 }
 
 /// What the lock can be.
@@ -152,7 +146,11 @@ pub fn wanted(args: Args) -> Result<Wanted, BadArgs> {
     };
     let controller = args.controller.map(processes).transpose()?;
     Ok(Wanted {
-        access: Access { kubeconfig: args.kubeconfig, context: args.context, server: args.server },
+        access: Access {
+            kubeconfig: args.cluster.kubeconfig,
+            context: args.cluster.context,
+            server: args.cluster.server,
+        },
         lock: LockName { namespace: args.namespace, name: args.name },
         goal,
         holder,

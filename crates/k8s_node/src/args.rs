@@ -1,7 +1,7 @@
 //! What a user may write, and what it means.
 #![expect(clippy::doc_markdown, reason = "the markup of Ansible's documentation")]
 
-use ansible_module::{BadArgs, Options, Seconds};
+use ansible_module::{BadArgs, Options, Seconds, options::groups::KubeOptions};
 use kube_cluster::Access;
 use std::{path::PathBuf, time::Duration};
 
@@ -50,15 +50,9 @@ pub struct Args {
     ///
     /// When it is given, each change is only made after proving that the lock is still that run's.
     pub lock_holder: Option<String>,
-    /// The kubeconfig to use.
-    ///
-    /// When it is not given, the first of C(/etc/kubernetes/admin.conf), C(/etc/rancher/k3s/k3s.yaml) and C(/etc/rancher/rke2/rke2.yaml) that exists.
-    pub kubeconfig: Option<PathBuf>,
-    /// The context in the kubeconfig. The current one when it is not given.
-    pub context: Option<String>,
-    /// Another address than the kubeconfig's, as C(https://192.0.2.11:6443).
-    #[option(alias = "host")]
-    pub server: Option<String>,
+    /// How to reach the cluster.
+    #[option(include)]
+    pub cluster: KubeOptions,
 }
 
 /// What a node can be.
@@ -138,7 +132,11 @@ pub fn wanted(args: Args) -> Result<Wanted, BadArgs> {
     }
     let some = |text: Option<String>| text.filter(|text| !text.is_empty());
     Ok(Wanted {
-        access: Access { kubeconfig: args.kubeconfig, context: args.context, server: args.server },
+        access: Access {
+            kubeconfig: args.cluster.kubeconfig,
+            context: args.cluster.context,
+            server: args.cluster.server,
+        },
         name: args.name,
         state: args.state,
         uid: some(args.uid),

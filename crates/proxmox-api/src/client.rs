@@ -1,7 +1,7 @@
 //! The calls.
 
 use crate::{
-    Access, Class, Error, Outcome, Size, TaskState, Upid, VmConfig,
+    Access, Class, Error, Guest, Outcome, Size, TaskState, Upid, VmConfig,
     http::{Http, Reply, encode},
     json::{list, number, scalar, text},
 };
@@ -12,19 +12,6 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub struct Client {
     http: Http,
-}
-
-/// A guest as the cluster lists it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct GuestRow {
-    /// Its id.
-    pub vmid: u32,
-    /// Its name.
-    pub name: String,
-    /// The node it lives on.
-    pub node: String,
-    /// `qemu` or `lxc`.
-    pub kind: String,
 }
 
 /// What `status/current` says.
@@ -76,12 +63,12 @@ impl Client {
     // ------------------------------------------------------------ guests
 
     /// Every guest of the cluster that the token may see.
-    pub fn guests(&self) -> Reply<Vec<GuestRow>> {
+    pub fn guests(&self) -> Reply<Vec<Guest>> {
         let rows = self.http.get("/cluster/resources", &[("type", "vm")])?;
         Ok(list(&rows)
             .iter()
             .filter_map(|row| {
-                Some(GuestRow {
+                Some(Guest {
                     vmid: number(row, "vmid")?,
                     name: text(row, "name").unwrap_or_default(),
                     node: text(row, "node")?,

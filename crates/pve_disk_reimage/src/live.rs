@@ -2,11 +2,11 @@
 
 use crate::{
     args::{State, Wanted},
-    state::{Label, Observed, Step, Vm},
+    state::{Observed, Step, Vm},
 };
 use ansible_module::Applied;
 use anyhow::{Context, anyhow};
-use proxmox_api::{Class, Client, Error, GuestRow, Outcome, TaskState, Upid, VmConfig};
+use proxmox_api::{Class, Client, Error, Guest, Label, Outcome, TaskState, Upid, VmConfig};
 use std::{sync::Arc, time::Duration};
 
 /// Until a request that met a lock or a newer config is sent again.
@@ -156,7 +156,7 @@ fn send(client: &Client, step: &Step, vm: &Vm) -> Result<Option<Asked>, Error> {
     Ok(upid.map(Asked::Task))
 }
 
-fn read(client: &Client, row: &GuestRow, look: &Look) -> Result<Vm, Error> {
+fn read(client: &Client, row: &Guest, look: &Look) -> Result<Vm, Error> {
     let (node, vmid) = (row.node.as_str(), row.vmid);
     // Tasks first, power and config last: what a task does before it ends then shows in them.
     let task = client.running_tasks(node, vmid)?.into_iter().next().map(|task| task.upid.kind);
@@ -191,7 +191,7 @@ fn size_on(client: &Client, node: &str, volume: &str) -> Result<Option<u64>, Err
 }
 
 /// Snapshots that hold the disk as it is or the condemned volume.
-fn pins(client: &Client, row: &GuestRow, vm: &Vm, look: &Look) -> Result<Vec<String>, Error> {
+fn pins(client: &Client, row: &Guest, vm: &Vm, look: &Look) -> Result<Vec<String>, Error> {
     let now = vm.drive(&look.disk).map(|drive| drive.volume);
     let mut pins = vec![];
     for name in client.snapshots(&row.node, row.vmid)? {
@@ -206,7 +206,7 @@ fn pins(client: &Client, row: &GuestRow, vm: &Vm, look: &Look) -> Result<Vec<Str
     Ok(pins)
 }
 
-fn vm_of(row: &GuestRow, config: &VmConfig) -> Vm {
+fn vm_of(row: &Guest, config: &VmConfig) -> Vm {
     Vm {
         label: Label { vmid: row.vmid, name: config.get("name").unwrap_or_default().to_owned() },
         node: row.node.clone(),

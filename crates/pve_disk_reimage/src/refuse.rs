@@ -1,7 +1,7 @@
 //! The reasons for a no.
 
-use crate::state::Label;
 use ansible_module::Refusal;
+use proxmox_api::Label;
 use std::fmt;
 
 /// What keeps a disk from being replaced, or an old one from being removed.

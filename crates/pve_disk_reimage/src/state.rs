@@ -2,7 +2,7 @@
 
 use crate::record::Record;
 use ansible_module::Returns;
-use proxmox_api::{Drive, Size};
+use proxmox_api::{Drive, Label, Size};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 
@@ -75,22 +75,6 @@ pub struct Vm {
     /// What this run asked for has failed, and why.
     #[serde(default)]
     pub failure: Option<String>,
-}
-
-/// A machine by id and name.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Label {
-    /// Its id.
-    pub vmid: u32,
-    /// Its name.
-    pub name: String,
-}
-
-impl fmt::Display for Label {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "VM {} ({})", self.vmid, self.name)
-    }
 }
 
 impl Vm {

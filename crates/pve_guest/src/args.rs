@@ -4,9 +4,9 @@
     reason = "doc comments here are Ansible's documentation, in its own markup"
 )]
 
-use ansible_module::{BadArgs, Options, Seconds, Secret, Until};
+use ansible_module::{BadArgs, Options, Seconds, Secret, Until, options::groups::ApiOptions};
 use proxmox_api::{Access, Given};
-use std::{path::PathBuf, time::Duration, time::SystemTime};
+use std::{time::Duration, time::SystemTime};
 
 /// Switches a Proxmox VE virtual machine on or off, and proves it.
 ///
@@ -17,34 +17,11 @@ use std::{path::PathBuf, time::Duration, time::SystemTime};
 #[derive(Options)]
 #[options(required_one_of = "vmid|name")]
 pub struct Args {
-    /// Name or address of a node of the cluster.
-    ///
-    /// Without it the environment variable E(PROXMOX_HOST) is used.
-    pub api_host: Option<String>,
-    /// Port of the API.
-    ///
-    /// Without it the environment variable E(PROXMOX_PORT) is used, and then V(8006).
-    pub api_port: Option<u16>,
-    /// User the token belongs to.
-    ///
-    /// Without it the environment variable E(PROXMOX_USER) is used, and then V(root@pam).
-    pub api_user: Option<String>,
     /// Name of the API token. It needs VM.Audit and VM.PowerMgmt on the machine, and VM.Config.Options for O(onboot).
     ///
     /// Without it the environment variable E(PROXMOX_TOKEN_ID) is used.
-    pub api_token_id: Option<String>,
-    /// Secret of the API token.
-    ///
-    /// Without it the environment variable E(PROXMOX_TOKEN_SECRET) is used.
-    pub api_token_secret: Option<Secret>,
-    /// Certificate authority of the API, in PEM form: C(/etc/pve/pve-root-ca.pem) of any node. The system's authorities when it is not given.
-    ///
-    /// Not looked at with O(validate_certs=false).
-    pub ca_path: Option<PathBuf>,
-    /// Whether the API's certificate is verified.
-    ///
-    /// Without it the environment variable E(PROXMOX_VALIDATE_CERTS) is used, and then V(true).
-    pub validate_certs: Option<bool>,
+    #[option(include, documents = "api_token_id")]
+    pub api: ApiOptions,
     /// Node the machine is on. It is found when it is not given, and must agree when it is.
     pub node: Option<String>,
     /// Id of the machine.
@@ -112,14 +89,15 @@ pub struct Wanted {
 
 /// Validates.
 pub fn wanted(args: Args, _started: SystemTime) -> Result<Wanted, BadArgs> {
+    let api = args.api;
     let given = Given {
-        host: args.api_host,
-        port: args.api_port,
-        user: args.api_user,
-        token_id: args.api_token_id,
-        token_secret: args.api_token_secret.map(|secret| secret.expose().to_owned()),
-        ca: args.ca_path,
-        verify: args.validate_certs,
+        host: api.api_host,
+        port: api.api_port,
+        user: api.api_user,
+        token_id: api.api_token_id,
+        token_secret: api.api_token_secret.map(|secret| secret.expose().to_owned()),
+        ca: api.ca_path,
+        verify: api.validate_certs,
     };
     let access = given.resolve(|name| std::env::var(name).ok()).map_err(BadArgs::new)?;
     // One that came from the environment must not leave the program either.

@@ -2,11 +2,13 @@
 
 use crate::{
     args::Wanted,
-    state::{Guest, Label, Observed, Power, Step, Switch, Vm},
+    state::{Observed, Power, Step, Switch, Vm},
 };
 use ansible_module::Applied;
 use anyhow::{Context, anyhow};
-use proxmox_api::{Class, Client, Error, GuestRow, Outcome, TaskState, Upid, VmConfig, VmStatus};
+use proxmox_api::{
+    Class, Client, Error, Guest, Label, Outcome, TaskState, Upid, VmConfig, VmStatus,
+};
 use std::{sync::Arc, time::Duration};
 
 /// Until a request that met a lock is sent again.
@@ -46,7 +48,7 @@ impl Guests {
     /// Reads the guests that are meant, and the machine where there is one.
     pub async fn observe(&mut self, wanted: &Wanted) -> anyhow::Result<Observed> {
         let all = self.call(Client::guests).await?.context("list the guests")?;
-        let meant = |guest: &&GuestRow| match wanted.vmid {
+        let meant = |guest: &&Guest| match wanted.vmid {
             Some(vmid) => guest.vmid == vmid,
             None => wanted.name.as_ref() == Some(&guest.name),
         };
@@ -55,16 +57,10 @@ impl Guests {
             [row] if row.kind == "qemu" => Some(self.read(row.clone()).await?),
             _ => None,
         };
-        let guest = |row: GuestRow| Guest {
-            vmid: row.vmid,
-            name: row.name,
-            node: row.node,
-            kind: row.kind,
-        };
-        Ok(Observed { matches: rows.into_iter().map(guest).collect(), vm })
+        Ok(Observed { matches: rows, vm })
     }
 
-    async fn read(&mut self, row: GuestRow) -> anyhow::Result<Vm> {
+    async fn read(&mut self, row: Guest) -> anyhow::Result<Vm> {
         let (node, vmid) = (row.node.clone(), row.vmid);
         // The power last: a task that has ended by then shows in it.
         let read = self.call(move |client| {
@@ -152,7 +148,7 @@ fn direction(step: &Step) -> Option<Switch> {
     }
 }
 
-fn vm_of(row: GuestRow, config: &VmConfig, status: &VmStatus) -> Vm {
+fn vm_of(row: Guest, config: &VmConfig, status: &VmStatus) -> Vm {
     let power = match (status.status.as_str(), status.qmpstatus.as_str()) {
         ("stopped", _) => Power::Stopped,
         (_, "paused" | "suspended") => Power::Paused,

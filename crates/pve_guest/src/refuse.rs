@@ -1,7 +1,7 @@
 //! The reasons for a no.
 
-use crate::state::{Guest, Label};
 use ansible_module::Refusal;
+use proxmox_api::{Guest, Label};
 use std::fmt;
 
 /// What keeps a machine from being switched.

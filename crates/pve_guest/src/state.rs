@@ -1,6 +1,7 @@
 //! What is observed of a machine, the steps, and what each step makes of the observation.
 
 use ansible_module::Returns;
+use proxmox_api::{Guest, Label};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 
@@ -13,20 +14,6 @@ pub struct Observed {
     /// The one of them that was read closely.
     #[serde(default)]
     pub vm: Option<Vm>,
-}
-
-/// A line of the cluster's list of guests.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Guest {
-    /// Its id.
-    pub vmid: u32,
-    /// Its name.
-    pub name: String,
-    /// Where it is.
-    pub node: String,
-    /// `qemu` or `lxc`.
-    pub kind: String,
 }
 
 /// A machine.
@@ -65,22 +52,6 @@ pub struct Vm {
     /// What this run asked for has failed, and why.
     #[serde(default)]
     pub failure: Option<String>,
-}
-
-/// A machine by id and name.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Label {
-    /// Its id.
-    pub vmid: u32,
-    /// Its name.
-    pub name: String,
-}
-
-impl fmt::Display for Label {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "VM {} ({})", self.vmid, self.name)
-    }
 }
 
 /// Power, as its node says it.

@@ -11,7 +11,9 @@ use syn::{
 
 /// Derives the option table of a struct, or the choices of an enum of unit variants.
 ///
-/// On a field: `#[option(alias = "…", default = "…")]`. On the struct: `#[options(required_if = "state=absent:name|id",
+/// On a field: `#[option(alias = "…", default = "…")]`, or `#[option(include)]` for a struct of options that stand among the others, as if they were
+/// written there, its rules too. With `documents = "…"` the comment on that field is the documentation of this one included option, for what a module
+/// has to say about it. On the struct: `#[options(required_if = "state=absent:name|id",
 /// mutually_exclusive = "a|b", required_one_of = "a|b", required_together = "a,b", required_by = "a:b,c")]`.
 #[proc_macro_derive(Options, attributes(option, options))]
 pub fn options(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
@@ -126,31 +128,118 @@ fn options_enum(input: &DeriveInput, data: &DataEnum) -> syn::Result<TokenStream
     })
 }
 
-fn options_struct(input: &DeriveInput, data: &DataStruct) -> syn::Result<TokenStream> {
-    let (name, about) = (&input.ident, doc(&input.attrs));
-    let (mut table, mut decode, mut idents) = (vec![], vec![], vec![]);
-    for (ident, ty, doc, attrs) in named(data, name)? {
-        let key = ident.to_string();
-        let key = key.trim_start_matches("r#");
-        let (mut aliases, mut default) = (Vec::<LitStr>::new(), quote!(None));
+/// The parts of a struct's table, and how each of its fields is read.
+#[derive(Default)]
+struct Parts {
+    /// Slices of the table, in order.
+    tables: Vec<TokenStream>,
+    /// Options of its own that no slice has yet.
+    own: Vec<TokenStream>,
+    /// Structs whose options stand among its own.
+    included: Vec<syn::Type>,
+    read: Vec<TokenStream>,
+    idents: Vec<syn::Ident>,
+}
+
+impl Parts {
+    fn cut(&mut self) {
+        let own = std::mem::take(&mut self.own);
+        if !own.is_empty() {
+            self.tables.push(quote!(&[#(#own),*]));
+        }
+    }
+
+    fn include(&mut self, ty: &syn::Type, documents: Option<&LitStr>, doc: &str) {
+        self.cut();
+        let table = quote!(<#ty as ::ansible_module::options::Options>::TABLE);
+        self.tables.push(match documents {
+            None => table,
+            Some(name) => quote!(&::ansible_module::options::documented::<{ #table.len() }>(#table, #name, #doc)),
+        });
+        self.included.push(ty.clone());
+    }
+
+    /// One constant slice out of several.
+    fn joined(item: &TokenStream, nothing: &TokenStream, slices: &[TokenStream]) -> TokenStream {
+        if let [only] = slices {
+            return only.clone();
+        }
+        quote!({
+            const PARTS: &[&[#item]] = &[#(#slices),*];
+            const ALL: [#item; ::ansible_module::options::length(PARTS)] = ::ansible_module::options::joined(#nothing, PARTS);
+            &ALL
+        })
+    }
+}
+
+/// What stands in `#[option(…)]` of a field.
+#[derive(Default)]
+struct Said {
+    aliases: Vec<LitStr>,
+    default: Option<LitStr>,
+    include: bool,
+    documents: Option<LitStr>,
+}
+
+impl Said {
+    fn read(attrs: &[Attribute]) -> syn::Result<Self> {
+        let mut said = Self::default();
         for attr in attrs.iter().filter(|attr| attr.path().is_ident("option")) {
             attr.parse_nested_meta(|meta| {
+                if meta.path.is_ident("include") {
+                    said.include = true;
+                    return Ok(());
+                }
                 let text: LitStr = meta.value()?.parse()?;
                 if meta.path.is_ident("alias") {
-                    aliases.push(text);
+                    said.aliases.push(text);
                 } else if meta.path.is_ident("default") {
-                    default = quote!(Some(#text));
+                    said.default = Some(text);
+                } else if meta.path.is_ident("documents") {
+                    said.documents = Some(text);
                 } else {
-                    return Err(meta.error("expected alias or default"));
+                    return Err(meta.error("expected alias, default, include or documents"));
                 }
                 Ok(())
             })?;
+            if said.documents.is_some() && !said.include {
+                return Err(syn::Error::new_spanned(attr, "documents goes with include"));
+            }
+            if said.include && (said.default.is_some() || !said.aliases.is_empty()) {
+                return Err(syn::Error::new_spanned(
+                    attr,
+                    "what is included has no name of its own",
+                ));
+            }
         }
-        table.push(quote!(::ansible_module::options::Opt { name: #key, doc: #doc, aliases: &[#(#aliases),*], default: #default,
-            ty: <#ty as ::ansible_module::options::Shape>::TYPE }));
-        decode.push(quote!(let #ident = ::ansible_module::options::field::<#ty>(&map, at, #key)?;));
-        idents.push(ident);
+        Ok(said)
     }
+}
+
+fn parts(input: &DeriveInput, data: &DataStruct) -> syn::Result<Parts> {
+    let mut parts = Parts::default();
+    for (ident, ty, doc, attrs) in named(data, &input.ident)? {
+        let Said { aliases, default, include, documents } = Said::read(&attrs)?;
+        if include {
+            parts.include(&ty, documents.as_ref(), &doc);
+            parts.read.push(quote!(<#ty as ::ansible_module::options::Options>::read(map, at)?));
+        } else {
+            let key = ident.to_string();
+            let key = key.trim_start_matches("r#");
+            let default = default.map_or_else(|| quote!(None), |text| quote!(Some(#text)));
+            parts.own.push(quote!(::ansible_module::options::Opt { name: #key, doc: #doc, aliases: &[#(#aliases),*], default: #default,
+                ty: <#ty as ::ansible_module::options::Shape>::TYPE }));
+            parts.read.push(quote!(::ansible_module::options::field::<#ty>(map, at, #key)?));
+        }
+        parts.idents.push(ident);
+    }
+    parts.cut();
+    Ok(parts)
+}
+
+fn options_struct(input: &DeriveInput, data: &DataStruct) -> syn::Result<TokenStream> {
+    let (name, about) = (&input.ident, doc(&input.attrs));
+    let Parts { tables, included, read, idents, .. } = parts(input, data)?;
     let mut rules = vec![];
     for attr in input.attrs.iter().filter(|attr| attr.path().is_ident("options")) {
         attr.parse_nested_meta(|meta| {
@@ -160,11 +249,25 @@ fn options_struct(input: &DeriveInput, data: &DataStruct) -> syn::Result<TokenSt
             Ok(())
         })?;
     }
+    let mut all_rules = vec![quote!(&[#(#rules),*])];
+    all_rules.extend(
+        included.iter().map(|ty| quote!(<#ty as ::ansible_module::options::Options>::RULES)),
+    );
+    let table = Parts::joined(
+        &quote!(::ansible_module::options::Opt),
+        &quote!(::ansible_module::options::Opt::NONE),
+        &tables,
+    );
+    let rules = Parts::joined(&quote!((&str, &str)), &quote!(("", "")), &all_rules);
     Ok(quote! {
         impl ::ansible_module::options::Options for #name {
             const ABOUT: &'static str = #about;
-            const TABLE: &'static [::ansible_module::options::Opt] = &[#(#table),*];
-            const RULES: &'static [(&'static str, &'static str)] = &[#(#rules),*];
+            const TABLE: &'static [::ansible_module::options::Opt] = #table;
+            const RULES: &'static [(&'static str, &'static str)] = #rules;
+
+            fn read(map: &::ansible_module::options::Given, at: &::ansible_module::options::At) -> Result<Self, ::ansible_module::BadArgs> {
+                Ok(Self { #(#idents: #read),* })
+            }
         }
         impl ::ansible_module::options::Shape for #name {
             const TYPE: ::ansible_module::options::Type = ::ansible_module::options::Type {
@@ -176,9 +279,9 @@ fn options_struct(input: &DeriveInput, data: &DataStruct) -> syn::Result<TokenSt
         impl ::ansible_module::options::Value for #name {
             fn decode(at: &::ansible_module::options::At, value: &::ansible_module::Json) -> Result<Self, ::ansible_module::BadArgs> {
                 let map = ::ansible_module::options::normal::<Self>(at, value)?;
-                #(#decode)*
+                let all = <Self as ::ansible_module::options::Options>::read(&map, at)?;
                 ::ansible_module::options::rules::<Self>(at, &map)?;
-                Ok(Self { #(#idents),* })
+                Ok(all)
             }
         }
     })

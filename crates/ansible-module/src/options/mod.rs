@@ -3,12 +3,15 @@
 //! Values are decoded leniently in both directions, because `{{ 5 }}` arrives as `"5"` up to ansible-core 2.18 and as `5` since.
 //! The texts of errors are those of Ansible's own `ArgumentSpecValidator`, so that a user cannot tell the difference.
 
+pub mod groups;
+mod include;
 mod rules;
 pub mod spec;
 mod table;
 mod until;
 mod value;
 
+pub use include::{documented, joined, length};
 pub use rules::rules;
 pub use table::{field, normal};
 pub use until::Until;
@@ -77,7 +80,16 @@ pub trait Options: Value {
     const TABLE: &'static [Opt];
     /// Rules between options: the rule's name and its text.
     const RULES: &'static [(&'static str, &'static str)];
+
+    /// Reads the options out of arguments in canonical form, which may hold others too: those of a struct that includes this one.
+    ///
+    /// # Errors
+    /// The first value that cannot be converted.
+    fn read(given: &Given, at: &At) -> Result<Self, crate::BadArgs>;
 }
+
+/// Arguments in canonical form.
+pub type Given = serde_json::Map<String, crate::Json>;
 
 /// Where in the arguments a value stands.
 #[derive(Clone, Copy, Debug)]

@@ -40,6 +40,37 @@ struct Args {
     tls: Option<Tls>,
 }
 
+/// How to reach it.
+#[derive(crate::Options, Debug)]
+#[options(required_together = "host,port", mutually_exclusive = "host|socket")]
+struct Place {
+    /// A host.
+    #[option(alias = "address")]
+    host: Option<String>,
+    /// Its port.
+    port: Option<u16>,
+    /// A socket.
+    socket: Option<String>,
+    /// Who asks.
+    #[option(default = "root")]
+    user: String,
+}
+
+/// Waits.
+#[derive(crate::Options, Debug)]
+#[options(required_one_of = "name|id")]
+struct Wait {
+    /// Its name.
+    name: Option<String>,
+    /// Who waits.
+    ///
+    /// It needs no rights.
+    #[option(include, documents = "user")]
+    place: Place,
+    /// Its id.
+    id: Option<u32>,
+}
+
 /// States.
 #[derive(crate::Options, Debug, PartialEq)]
 enum State {
@@ -144,4 +175,46 @@ fn spans_and_sizes_have_units() {
         [size("512"), size("2K"), size("32GiB"), size("1T"), size("-1")],
         [Some(512), Some(2048), Some(32 << 30), Some(1 << 40), None]
     );
+}
+
+#[test]
+fn an_included_struct_is_as_if_it_were_written_there() {
+    let names: Vec<_> = Wait::TABLE.iter().map(|opt| opt.name).collect();
+    assert_eq!(names, ["name", "host", "port", "socket", "user", "id"]);
+    assert_eq!(
+        Wait::RULES,
+        [
+            ("required_one_of", "name|id"),
+            ("required_together", "host,port"),
+            ("mutually_exclusive", "host|socket")
+        ]
+    );
+    let spec = spec::options(Wait::TABLE);
+    assert_eq!(spec["host"]["aliases"], json!(["address"]));
+    assert_eq!(spec["user"]["description"], json!(["Who waits.", "It needs no rights."]));
+    assert_eq!(
+        spec::options(Place::TABLE)["user"]["description"],
+        json!(["Who asks."]),
+        "the words are the including struct's alone"
+    );
+
+    let wait = Wait::decode(&At::ROOT, &json!({"id": "3", "address": "a", "port": 1})).unwrap();
+    let Wait { name, place, id } = wait;
+    assert_eq!((name, id, place.host.as_deref(), place.port), (None, Some(3), Some("a"), Some(1)));
+    assert_eq!((place.user.as_str(), place.socket), ("root", None));
+    let cases = [
+        (json!({"id": 1, "host": "a"}), "parameters are required together: host, port"),
+        (
+            json!({"id": 1, "host": "a", "socket": "b"}),
+            "parameters are mutually exclusive: host|socket",
+        ),
+        (json!({}), "one of the following is required: name, id"),
+        (
+            json!({"place": {}}),
+            "Unsupported parameters for (m) module: place. Supported parameters include: host (address), id, name, port, socket, user.",
+        ),
+    ];
+    for (given, expected) in cases {
+        assert_eq!(Wait::decode(&At::ROOT, &given).unwrap_err().text("m"), expected, "{given}");
+    }
 }

@@ -1,11 +1,12 @@
 //! The laws, over generated machines, and that the wrong one cannot be touched.
 
 use ansible_module::Module;
+use proxmox_api::Label;
 use pve_disk_reimage::{
     PveDiskReimage,
     args::{State, Wanted},
     record::Record,
-    state::{Label, Observed, Step, Vm},
+    state::{Observed, Step, Vm},
 };
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,10 +1,11 @@
 //! The laws, over every combination of what a machine can be and what can be wanted of it.
 
 use ansible_module::Module;
+use proxmox_api::{Guest, Label};
 use pve_guest::{
     PveGuest,
     args::{State, Wanted},
-    state::{Guest, Label, Observed, Power, Switch, Vm},
+    state::{Observed, Power, Switch, Vm},
 };
 use std::time::Duration;
 
