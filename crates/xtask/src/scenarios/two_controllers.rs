@@ -40,7 +40,7 @@ pub fn run(ansible: &Ansible) -> anyhow::Result<()> {
     if ended {
         bail!("the first controller went on as if nothing had happened");
     }
-    let refused = said.split(PAUSED_AT).nth(1).unwrap_or_default();
+    let refused = said.split_once(PAUSED_AT).map_or("", |(_, after)| after);
     if !refused.contains("lock_lost") {
         bail!("the first controller did not fail for its lock right at {PAUSED_AT:?}");
     }
