@@ -91,7 +91,7 @@ class ActionModule(ActionBase):
 
     def _exec(self, command, words):
         """Answers with the program's reply, with the machine's name where the program is absent, or None where nothing ran."""
-        done = self._low_level_execute_command(command, sudoable=True, in_data=words.encode())
+        done = self._start(command, words.encode())
         out, err = done.get('stdout', ''), done.get('stderr', '')
         if shell.STARTED not in out:
             if self._wants_terminal(err + out):
@@ -116,6 +116,14 @@ class ActionModule(ActionBase):
         if warnings:
             reply['warnings'] = list(reply.get('warnings') or []) + list(warnings)
         return reply
+
+    def _start(self, command, data):
+        """Gives the command to the shell that is there, as `raw` does; a shell of its own where that is asked for, or that one is no POSIX shell."""
+        if self._play_context.executable == '/bin/sh':
+            done = self._low_level_execute_command(command, sudoable=True, in_data=data, executable=False)
+            if shell.STARTED in done.get('stdout', '') or self._connection.become:
+                return done
+        return self._low_level_execute_command(command, sudoable=True, in_data=data)
 
     def _wants_terminal(self, text):
         become = self._connection.become

@@ -14,6 +14,7 @@ version_added: "0.1.0"
 description:
   - "Reads an etcd cluster: members, evidence of their health, leader, alarms, and what the gate would say."
   - "All members are asked in parallel, each at its own client URL. A member is C(proven) when every point of evidence was seen in its favour; RV(members) names each point that is missing. What could not be seen counts as missing."
+  - "RV(verdict) and RV(causes) say what is wrong, on what evidence, and which module or playbook is the way out. Where no quorum answers, what this host itself shows of its member is read as well: its unit, etcd's own word on its health, its data."
   - "O(if) asks whether an operation would be safe, over its whole path and in the worst case, without doing anything."
 author:
   - "Quorate contributors (@quorate)"
@@ -32,6 +33,11 @@ options:
     description:
       - "Key of the client certificate. Default: beside it."
     type: "path"
+  count_keys:
+    description:
+      - "Prefixes below which keys are counted, in all and by the next part of their names, such as C(/registry/). No key is loaded."
+    type: "list"
+    elements: "str"
   endpoints:
     description:
       - "Client URLs of members. One is enough to find the others; several are needed where one may be down."
@@ -106,6 +112,15 @@ options:
           - "A fresh member joins in place of the one removed."
         type: "bool"
         default: false
+  kubeconfig:
+    description:
+      - "Kubeconfig of the cluster. When given, members without a Node and control-plane Nodes without a member are told."
+    type: "path"
+  metrics:
+    description:
+      - "Reads each member's metrics too: how slow its disk is, its quota before etcd 3.6, and its clock."
+    type: "bool"
+    default: true
   timeout:
     description:
       - "How long the whole may take."
@@ -183,9 +198,79 @@ alarms:
         - "Id of the member, hexadecimal; C(0) when etcd cannot tell."
       type: "str"
       returned: "always"
+causes:
+  description:
+    - "What is wrong, with the evidence and the way out, the gravest first."
+  type: "list"
+  elements: "dict"
+  returned: "when known"
+  contains:
+    code:
+      description:
+        - "Its name, for programs."
+        - "V(no_leader): No leader serves a quorum."
+        - "V(corrupt): A member's data differs from the others'. Every write is refused."
+        - "V(nospace): A database is over its quota. Every write is refused."
+        - "V(certificate): A certificate is over, not valid yet, of another authority or name, or without the right."
+        - "V(unreachable): It does not answer."
+        - "V(not_in_member_list): It runs, or has data or a Node, and the cluster does not list it."
+        - "V(foreign_member): Somebody else answers at its address: a member of another cluster, or one that lost its data and founded its own."
+        - "V(nameless_member): It is listed and has never started. A voter counts towards the quorum all the same."
+        - "V(learner_stuck): It receives the log and gets no vote."
+        - "V(disagreement): It follows another leader, is in another term, or lists other members than the rest."
+        - "V(lagging): Its log is far behind the leader's."
+        - "V(slow_disk): Its disk is too slow: syncs of the log or reads take as long as heartbeats."
+        - "V(write_storm): So much is written that the log grows by more than a thousand entries a second, or proposals queue."
+        - "V(clock): Its clock differs from the others'."
+        - "V(version_gap): Members run different versions, or ones that must not run together."
+        - "V(duplicate_name): Two listed members have the same name."
+        - "V(node): Its Node is missing or not healthy."
+        - "V(few_voters): One or two voters tolerate the loss of none."
+      type: "str"
+      returned: "always"
+      choices:
+        - "no_leader"
+        - "corrupt"
+        - "nospace"
+        - "certificate"
+        - "unreachable"
+        - "not_in_member_list"
+        - "foreign_member"
+        - "nameless_member"
+        - "learner_stuck"
+        - "disagreement"
+        - "lagging"
+        - "slow_disk"
+        - "write_storm"
+        - "clock"
+        - "version_gap"
+        - "duplicate_name"
+        - "node"
+        - "few_voters"
+    evidence:
+      description:
+        - "What was seen."
+      type: "list"
+      elements: "str"
+      returned: "when known"
+    member_id:
+      description:
+        - "Id of that member, hexadecimal."
+      type: "str"
+      returned: "when known"
+    subject:
+      description:
+        - "The member it is about, by name or address, and id; a URL or a host's path where it is no member."
+      type: "str"
+      returned: "when known"
+    way_out:
+      description:
+        - "What to do, naming the module or playbook."
+      type: "str"
+      returned: "always"
 cluster_id:
   description:
-    - "Id of the cluster, hexadecimal."
+    - "Id of the cluster, hexadecimal; C(0) when nobody told it."
   type: "str"
   returned: "always"
 cluster_id_dec:
@@ -246,6 +331,45 @@ hashkv:
         - "The revision at which all were asked."
       type: "int"
       returned: "always"
+keys:
+  description:
+    - "Numbers of keys, for O(count_keys)."
+  type: "list"
+  elements: "dict"
+  returned: "when known"
+  contains:
+    children:
+      description:
+        - "The same by the next part of the key, the largest first; at most 200."
+      type: "list"
+      elements: "dict"
+      returned: "when known"
+      contains:
+        count:
+          description:
+            - "How many."
+          type: "int"
+          returned: "always"
+        prefix:
+          description:
+            - "The prefix with it."
+          type: "str"
+          returned: "always"
+    count:
+      description:
+        - "All keys below it."
+      type: "int"
+      returned: "always"
+    prefix:
+      description:
+        - "The prefix."
+      type: "str"
+      returned: "always"
+    rest:
+      description:
+        - "Keys below parts that were not looked at."
+      type: "int"
+      returned: "always"
 leader:
   description:
     - "The leader that the voters agree on most."
@@ -272,6 +396,74 @@ linearizable:
     - "Whether a quorum confirmed the member list right before it was read."
   type: "bool"
   returned: "always"
+lists_agree:
+  description:
+    - "Whether all members that answer list the same members."
+  type: "bool"
+  returned: "always"
+local:
+  description:
+    - "What this host shows of its own member, where no quorum answered or the endpoint of this host did not."
+  type: "dict"
+  returned: "when known"
+  contains:
+    data_dir:
+      description:
+        - "Where its data lies."
+      type: "str"
+      returned: "when known"
+    db_size:
+      description:
+        - "Bytes of the database there."
+      type: "int"
+      returned: "when known"
+    health:
+      description:
+        - "What etcd says of its own health at its listener for metrics: V(true), or the reason against it."
+      type: "str"
+      returned: "when known"
+    log_written_s_ago:
+      description:
+        - "How many seconds ago the log there was written last."
+      type: "int"
+      returned: "when known"
+    manifest:
+      description:
+        - "Whether kubeadm's static pod is to run."
+      type: "bool"
+      returned: "always"
+    removed:
+      description:
+        - "k3s noted there that its member was removed."
+      type: "bool"
+      returned: "always"
+    units:
+      description:
+        - "Units that could run a member."
+      type: "list"
+      elements: "dict"
+      returned: "when known"
+      contains:
+        name:
+          description:
+            - "Its name."
+          type: "str"
+          returned: "always"
+        restarts:
+          description:
+            - "How often it was restarted by itself."
+          type: "int"
+          returned: "always"
+        result:
+          description:
+            - "How its last run ended."
+          type: "str"
+          returned: "always"
+        state:
+          description:
+            - "Its state, such as C(active/running) or C(activating/auto-restart)."
+          type: "str"
+          returned: "always"
 members:
   description:
     - "The members, by name."
@@ -285,9 +477,19 @@ members:
       type: "list"
       elements: "str"
       returned: "when known"
+    clock_ahead_s:
+      description:
+        - "By how many seconds its clock is ahead of this host's, to the second."
+      type: "int"
+      returned: "when known"
+    commit_p99_ms:
+      description:
+        - "99 of 100 commits of its database took at most so many milliseconds, since it started."
+      type: "float"
+      returned: "when known"
     db_quota:
       description:
-        - "Its quota in bytes; etcd tells it since 3.6."
+        - "Its quota in bytes; from its metrics before etcd 3.6."
       type: "int"
       returned: "when known"
     db_size:
@@ -299,6 +501,11 @@ members:
       description:
         - "Bytes of it that are in use."
       type: "int"
+      returned: "when known"
+    fsync_p99_ms:
+      description:
+        - "99 of 100 syncs of its log took at most so many milliseconds, since it started."
+      type: "float"
       returned: "when known"
     hash:
       description:
@@ -357,6 +564,12 @@ members:
         - "Raft index it knows to be committed."
       type: "int"
       returned: "when known"
+    raft_lag:
+      description:
+        - "How many entries of the leader's log it has not applied, in two samples."
+      type: "list"
+      elements: "int"
+      returned: "when known"
     raft_term:
       description:
         - "Raft term it is in."
@@ -376,6 +589,24 @@ members:
       description:
         - "Version of the server."
       type: "str"
+      returned: "when known"
+nodes:
+  description:
+    - "Members without a Node and control-plane Nodes without a member, where O(kubeconfig) was given."
+  type: "dict"
+  returned: "when known"
+  contains:
+    members_without_node:
+      description:
+        - "Names of members that no Node belongs to."
+      type: "list"
+      elements: "str"
+      returned: "when known"
+    nodes_without_member:
+      description:
+        - "Names of control-plane Nodes that no member belongs to."
+      type: "list"
+      elements: "str"
       returned: "when known"
 quorum:
   description:
@@ -451,4 +682,41 @@ sample:
         - "Seconds since 1970."
       type: "int"
       returned: "always"
+summary:
+  description:
+    - "The same in one sentence, for people."
+  type: "str"
+  returned: "always"
+terms_agree:
+  description:
+    - "Whether all members that answer follow the same leader in the same term."
+  type: "bool"
+  returned: "always"
+unread:
+  description:
+    - "What was asked for and could not be read, and why."
+  type: "list"
+  elements: "str"
+  returned: "when known"
+verdict:
+  description:
+    - "V(healthy); V(degraded) when something is wrong and at least one more voter may be lost; V(at_risk) when none may; V(quorum_lost) when no quorum answers; V(unknown) when nobody tells."
+    - "V(healthy): Nothing is wrong."
+    - "V(degraded): Something is wrong, and at least one more voter may be lost."
+    - "V(at_risk): No further voter may be lost."
+    - "V(quorum_lost): No quorum answers: nothing is written, and nothing is read that is certain."
+    - "V(unknown): Nobody tells."
+  type: "str"
+  returned: "always"
+  choices:
+    - "healthy"
+    - "degraded"
+    - "at_risk"
+    - "quorum_lost"
+    - "unknown"
+writable:
+  description:
+    - "Whether the cluster takes writes, as far as can be seen without one."
+  type: "bool"
+  returned: "always"
 '''

@@ -45,7 +45,8 @@ def run(hashes, directory, environment):
     cases = ' '.join(f'{m}) s={hashes[a]};;' for m, a in MACHINES.items() if a in hashes)
     exports = f'export {environment}; ' if environment else ''
     return (
-        f'echo "{STARTED}"; {MACHINE}; case $m in {cases} *) s=none;; esac; {_directories(directory)}; '
+        # The first statement is one that csh and fish do not understand: they say nothing and end, and what follows is left to sh.
+        f'{_directories(directory)}; echo "{STARTED}"; {MACHINE}; case $m in {cases} *) s=none;; esac; '
         # No exec: where the program is killed the shell says so by its status; ssh itself would call the host unreachable.
         # -O: the directory is our own, so that nobody else can have put a file into it.
         f'for d; do if [ -O "$d" ] && [ -x "$d/$s" ]; then {exports}"$d/$s" -; exit $?; fi; done; '

@@ -100,6 +100,7 @@ mkdir -p /run/sshd
 install -d -o 54321 -g 54321 -m 755 /home/operator
 install -d -o 54322 -g 54322 -m 755 /home/other
 install -m 644 "$d/user.pub" /home/keys
+install -m 755 "$d/shell" /home/shell
 for f in passwd shadow group sudoers; do mount --bind "$d/$f" "/etc/$f"; done
 [ -n "${WITH_PYTHON:-}" ] || for p in /usr/bin/python3*; do [ -L "$p" ] || mount --bind "$d/nothing" "$p"; done
 [ -z "${FAKE_UNAME:-}" ] || { mount --bind "$d/uname" /usr/bin/uname; [ ! -e /proc/sys/kernel/arch ] || mount --bind "$d/arch" /proc/sys/kernel/arch; }
@@ -126,13 +127,16 @@ exec /usr/sbin/sshd -D -e -f "$d/sshd_config"
             (self.dir / name).chmod(mode)
 
         users = [('operator', 54321), ('other', 54322)]
+        login = '/home/shell' if environment.get('ODD_SHELL') else '/bin/sh'
         hashed = subprocess.run(['openssl', 'passwd', '-5', PASSWORD], check=True, capture_output=True, text=True).stdout.strip()
-        put('passwd', Path('/etc/passwd').read_text() + ''.join(f'{u}:x:{i}:{i}::/home/{u}:/bin/sh\n' for u, i in users))
+        put('passwd', Path('/etc/passwd').read_text() + ''.join(f'{u}:x:{i}:{i}::/home/{u}:{login}\n' for u, i in users))
         put('group', Path('/etc/group').read_text() + ''.join(f'{u}:x:{i}:\n' for u, i in users))
         put('shadow', f'root:{hashed}:19000:0:99999:7:::\n' + ''.join(f'{u}:{hashed}:19000:0:99999:7:::\n' for u, _ in users), 0o600)
         put('sudoers', 'root ALL=(ALL:ALL) NOPASSWD: ALL\noperator ALL=(other) NOPASSWD: ALL\noperator ALL=(root) ALL\n', 0o440)
         put('nothing', '')
         put('uname', f'#!/bin/sh\necho {environment.get("FAKE_UNAME", "")}\n', 0o755)
+        # As fish and csh do: nothing of a POSIX script is run, and the exit status says nothing.
+        put('shell', '#!/bin/sh\ncase $2 in "/bin/sh -c "*|"sudo "*) exec /bin/sh "$@";; *) echo "no such syntax" >&2;; esac\n', 0o755)
         put('arch', environment.get('FAKE_UNAME', '') + '\n')
         for key in ('host', 'user'):
             subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', self.dir / key], check=True)

@@ -200,6 +200,15 @@ def test_the_architecture_is_the_connections(make_target, short_tmp):
     assert 'version: aarch64' in target.inside(f'cat {ROOT_CACHE}/*')
 
 
+def test_a_login_shell_that_is_not_posix(make_target, short_tmp):
+    from conftest import Controller
+
+    target = make_target(ODD_SHELL='1')
+    controller = Controller(short_tmp, target)
+    assert only(controller.play([task(name='a')])[0])['got']['name'] == 'a'
+    assert only(controller.play([task(keywords=become())])[0])['uid'] == 0
+
+
 def test_noexec_homes_say_what_to_do(make_target, short_tmp):
     from conftest import Controller
 
