@@ -26,9 +26,9 @@ const PEER: &str = "cp2";
 /// The task after which the server may serve again, and not before.
 const BACK: &str = "Put the server back into the load balancers";
 
-/// The hosts have no pkill.
+/// The hosts have no pkill. Emptied twice: an etcd that still runs may write a file while the first goes through the directories.
 const EMPTY: &str = "rm -rf /var/lib/etcd/member; for comm in /proc/[0-9]*/comm; do \
-    if [ \"$(cat $comm 2>/dev/null)\" = etcd ]; then pid=${comm%/comm}; kill -KILL ${pid#/proc/}; fi; done";
+    if [ \"$(cat $comm 2>/dev/null)\" = etcd ]; then pid=${comm%/comm}; kill -KILL ${pid#/proc/}; fi; done; rm -rf /var/lib/etcd/member";
 
 pub fn run(ansible: &Ansible) -> anyhow::Result<()> {
     let replacement = Replacement { ansible, target: TARGET };
