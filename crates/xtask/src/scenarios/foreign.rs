@@ -1,4 +1,4 @@
-//! The data directory of the node that `kubeadm init` made is emptied under its kubelet: its etcd founds a cluster of its own (safety rule R5b).
+//! The data directory of an upgraded node is emptied under its kubelet: its etcd founds a cluster of its own (safety rule R5b).
 
 use super::wait_until;
 use crate::{
@@ -20,18 +20,30 @@ use std::{
     time::Duration,
 };
 
-/// Made by `kubeadm init`: its manifest founds a cluster where it finds no data.
-const TARGET: &str = "cp1";
-const PEER: &str = "cp2";
+const TARGET: &str = "cp2";
+const PEER: &str = "cp1";
 /// The task after which the server may serve again, and not before.
 const BACK: &str = "Put the server back into the load balancers";
 
+/// The manifest as `kubeadm upgrade` leaves it: the member alone, and no word of a cluster that exists.
+///
+/// That of the node that `kubeadm init` made says the same from the start, but there the ids come out equal, because etcd makes them from the
+/// address: it falls in with its old cluster again, or crashes on what it has lost. Only an upgraded node founds a cluster that can be told apart.
+const UPGRADE: &str = "sed -e '/--initial-cluster-state=/d' -e 's,--initial-cluster=.*,--initial-cluster=cp2=https://198.18.0.12:2380,' \
+    /etc/kubernetes/manifests/etcd.yaml > /root/etcd.yaml && mv /root/etcd.yaml /etc/kubernetes/manifests/etcd.yaml";
+/// Whether etcd runs with that.
+const UPGRADED: &str = "for line in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $line 2>/dev/null; echo; done | grep '^etcd ' | grep -vc initial-cluster-state || true";
 /// The hosts have no pkill. Emptied twice: an etcd that still runs may write a file while the first goes through the directories.
 const EMPTY: &str = "rm -rf /var/lib/etcd/member; for comm in /proc/[0-9]*/comm; do \
     if [ \"$(cat $comm 2>/dev/null)\" = etcd ]; then pid=${comm%/comm}; kill -KILL ${pid#/proc/}; fi; done; rm -rf /var/lib/etcd/member";
 
 pub fn run(ansible: &Ansible) -> anyhow::Result<()> {
     let replacement = Replacement { ansible, target: TARGET };
+    say("\n-- the manifest as an upgrade leaves it");
+    execute(&mut ansible.lab(&["exec", TARGET, "--", UPGRADE]))?;
+    wait_until("etcd runs with that manifest", Duration::from_mins(2), || {
+        Ok(ansible.on(TARGET, UPGRADED)?.trim() == "1")
+    })?;
     say("\n-- empty /var/lib/etcd under the kubelet");
     execute(&mut ansible.lab(&["exec", TARGET, "--", EMPTY]))?;
     let mut foreign = String::new();
