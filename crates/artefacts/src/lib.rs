@@ -15,7 +15,7 @@ mod go;
 mod python;
 
 pub use cache::{Key, cache, once};
-pub use python::python_env;
+pub use python::{python_3_13, python_3_13_env, python_env};
 
 use anyhow::Context;
 use std::path::PathBuf;
