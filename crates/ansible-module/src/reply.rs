@@ -10,6 +10,8 @@ use std::{
     },
 };
 
+/// Bytes of a reply.
+const LARGEST: usize = 8 << 20;
 static REPLIED: AtomicBool = AtomicBool::new(false);
 /// What has been done so far, kept ready by the driver for whoever speaks last.
 static LAST_WORDS: Mutex<Option<Map<String, Json>>> = Mutex::new(None);
@@ -28,10 +30,36 @@ pub(crate) fn finish(mut members: Map<String, Json>) -> ! {
     let failed = members.get("failed") == Some(&Json::Bool(true));
     let mut reply = Json::Object(members);
     secret::scrub_json(&mut reply);
+    let (text, fits) = bounded(&reply);
     let mut out = std::io::stdout().lock();
-    let written = writeln!(out, "{reply}").and_then(|()| out.flush());
+    let written = writeln!(out, "{text}").and_then(|()| out.flush());
     // Dropping the runtime would wait for blocking calls that nobody needs any more.
-    std::process::exit(i32::from(failed || written.is_err()))
+    std::process::exit(i32::from(failed || !fits || written.is_err()))
+}
+
+/// The reply as text, and whether it is small enough for the controller, which keeps every result of a play in memory and several times over. What is
+/// too large is a failure that says what was done.
+fn bounded(reply: &Json) -> (String, bool) {
+    let text = reply.to_string();
+    if text.len() <= LARGEST {
+        return (text, true);
+    }
+    let said = reply.get("msg").and_then(Json::as_str).map(|msg| {
+        let start: String = msg.chars().take(1000).collect();
+        format!("; its message begins: {start}")
+    });
+    let instead = json!({
+        "changed": reply.get("changed"),
+        "failed": true,
+        "refused": reply.get("refused"),
+        "msg": format!(
+            "the module's result is {} bytes long, and at most {LARGEST} are handed over; what it changed is changed, and it is safe to run again{}",
+            text.len(),
+            said.unwrap_or_default()
+        ),
+    });
+    let members = object(instead).into_iter().filter(|(_, value)| !value.is_null());
+    (Json::Object(members.collect()).to_string(), false)
 }
 
 /// Replies with a failure and ends the program.
@@ -68,5 +96,27 @@ pub(crate) fn heard() -> bool {
         Ok(_) => fds.iter().all(|fd| fd.revents().is_none_or(|events| !events.intersects(gone))),
         // Not knowing is no reason to stop half-way.
         Err(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_that_is_too_large_is_a_failure_that_says_what_was_done() {
+        let small = json!({"changed": true, "failed": false, "text": "x".repeat(1000)});
+        assert_eq!(bounded(&small), (small.to_string(), true));
+        let large = json!({"changed": true, "failed": false, "text": "x".repeat(LARGEST)});
+        let (text, fits) = bounded(&large);
+        let reply: Json = serde_json::from_str(&text).unwrap();
+        assert!(!fits && reply["changed"] == true && reply["failed"] == true, "{reply}");
+        assert!(
+            reply["msg"].as_str().unwrap().starts_with("the module's result is 8388"),
+            "{reply}"
+        );
+        let words = json!({"changed": false, "failed": true, "msg": "\u{e9}".repeat(LARGEST)});
+        let reply: Json = serde_json::from_str(&bounded(&words).0).unwrap();
+        assert!(reply["msg"].as_str().unwrap().ends_with("\u{e9}\u{e9}"), "cut between letters");
     }
 }
