@@ -6,6 +6,7 @@
 
 use crate::{
     fault::{Fault, Kind},
+    matching::is_called,
     member::{Member, MemberId},
     reading::{Alarm, AlarmKind, Answer, Reading, Status},
 };
@@ -149,7 +150,8 @@ impl Evidence {
 }
 
 fn of_node(nodes: &Kubernetes, member: &Member) -> Vec<Doubt> {
-    let Some(node) = nodes.get(&member.name) else { return vec![Doubt::NoNode] };
+    let of_k3s = || nodes.iter().find(|(name, _)| is_called(member, name)).map(|(_, node)| node);
+    let Some(node) = nodes.get(&member.name).or_else(of_k3s) else { return vec![Doubt::NoNode] };
     let stale = (!node.lease_fresh).then_some(Doubt::LeaseStale);
     stale.into_iter().chain((!node.components_ready).then_some(Doubt::ComponentsDown)).collect()
 }

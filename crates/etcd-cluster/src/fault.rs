@@ -36,6 +36,9 @@ macro_rules! kinds {
         const KNOWN: &[(Kind, Code, &str)] = &[$((Kind::$kind, Code::$code, $text),)*];
 
         impl Kind {
+            /// Those that etcd has words of its own for.
+            pub const NAMED: &'static [Self] = &[$(Self::$kind,)*];
+
             /// Tells what may be done after it.
             pub fn retry(self) -> Retry {
                 match self {

@@ -189,6 +189,8 @@ pub struct Verdict {
     pub path: Vec<SubStep>,
     /// Set where a running voter is removed.
     pub order: Option<Order>,
+    /// What would have been the reason against it without the user's permission; to be shown and logged.
+    pub exception: Option<Unsafe>,
 }
 
 /// Decides on an operation, and on the order of its sub-steps.
@@ -197,8 +199,12 @@ pub struct Verdict {
 /// The reason against it.
 pub fn decide(facts: &Facts, operation: Operation, permit: Permit) -> Result<Verdict, Unsafe> {
     let rejoin = |yes: bool| if yes { vec![SubStep::Add, SubStep::Promote(None)] } else { vec![] };
-    let plain =
-        |path: Vec<SubStep>| judge(facts, &path, permit).map(|()| Verdict { path, order: None });
+    let pass = |path: Vec<SubStep>, order: Option<Order>| {
+        judge(facts, &path, permit)?;
+        let exception = judge(facts, &path, Permit::default()).err();
+        Ok(Verdict { path, order, exception })
+    };
+    let plain = |path: Vec<SubStep>| pass(path, None);
     match operation {
         Operation::Remove { target, runs, then_rejoin } => {
             let voter = facts.get(target).is_some_and(|fact| fact.role == Role::Voter);
@@ -209,8 +215,7 @@ pub fn decide(facts: &Facts, operation: Operation, permit: Permit) -> Result<Ver
                 let (stop, remove) = (SubStep::Stop(target), SubStep::Remove(target));
                 let first =
                     if order == Order::StopFirst { vec![stop, remove] } else { vec![remove, stop] };
-                let path = [first, rejoin(then_rejoin)].concat();
-                judge(facts, &path, permit).map(|()| Verdict { path, order: Some(order) })
+                pass([first, rejoin(then_rejoin)].concat(), Some(order))
             };
             // whatever passes with the stop first passes with the removal first too: the reason of the latter is the real one
             ordered(Order::StopFirst).or_else(|_| ordered(Order::RemoveFirst))

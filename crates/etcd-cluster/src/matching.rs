@@ -80,7 +80,7 @@ impl Target {
     /// When it fits several.
     pub fn find_word<'a>(word: &str, list: &'a [Member]) -> Result<Option<&'a Member>, Mismatch> {
         let ids = MemberId::meanings(word).unwrap_or_default();
-        let fits = |m: &&Member| m.name == word || ids.contains(&m.id) || has_peer(m, word);
+        let fits = |m: &&Member| is_called(m, word) || ids.contains(&m.id) || has_peer(m, word);
         let found: Vec<&Member> = list.iter().filter(fits).collect();
         match *found.as_slice() {
             [] => Ok(None),
@@ -106,7 +106,7 @@ impl Target {
             .transpose()
             .map_err(|bad| Mismatch::BadId(bad.0))?;
         let by_id = |m: &Member| ids.as_ref().map(|ids| ids.contains(&m.id));
-        let by_name = |m: &Member| self.name.as_deref().map(|name| m.name == name);
+        let by_name = |m: &Member| self.name.as_deref().map(|name| is_called(m, name));
         let by_peer = |m: &Member| self.peer.as_deref().map(|peer| has_peer(m, peer));
         let fits = |m: &&Member| [by_id(m), by_name(m), by_peer(m)].contains(&Some(true));
         let found: Vec<&Member> = list.iter().filter(fits).collect();
@@ -149,6 +149,14 @@ impl fmt::Display for Target {
         let peer = self.peer.as_ref().map(|peer| format!("at {peer}"));
         f.write_str(&[name, id, peer].into_iter().flatten().collect::<Vec<_>>().join(" "))
     }
+}
+
+/// Tells whether a member has a name, or is the one that k3s or RKE2 runs on a Node of that name: they add a dash and eight hexadecimal
+/// digits of their own making.
+pub fn is_called(member: &Member, name: &str) -> bool {
+    let made = |digits: &str| digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    member.name == name
+        || member.name.strip_prefix(name).and_then(|rest| rest.strip_prefix('-')).is_some_and(made)
 }
 
 fn has_peer(member: &Member, wanted: &str) -> bool {
@@ -238,6 +246,20 @@ mod tests {
             Ok(Some(0x10)),
             "decimal 16 fits and hexadecimal 16 does not"
         );
+    }
+
+    #[test]
+    fn the_name_of_a_node_of_k3s_finds_its_member() {
+        let member = |name: &str| Member { name: name.to_owned(), ..Member::default() };
+        assert!(
+            is_called(&member("s2-f4f55cbd"), "s2")
+                && is_called(&member("s2-f4f55cbd"), "s2-f4f55cbd")
+        );
+        for other in ["s2-f4f55cb", "s2-f4f55cbx", "s21-f4f55cbd", "s2f4f55cbd", ""] {
+            assert!(!is_called(&member(other), "s2"), "{other}");
+        }
+        let both = [member("s2-f4f55cbd"), member("s2-8d2a6806")];
+        assert_eq!(Target::find_word("s2", &both).unwrap_err().code(), "two_match");
     }
 
     #[test]

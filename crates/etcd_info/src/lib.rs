@@ -71,6 +71,11 @@ impl Module for EtcdInfo {
         wanted.timeout
     }
 
+    fn warnings(_: &Wanted, observed: &Observed) -> Vec<String> {
+        let exception = observed.gate.as_ref().and_then(|gate| gate.exception.as_ref());
+        exception.map(|reason| format!("only by your permission: {reason}")).into_iter().collect()
+    }
+
     async fn open(wanted: &Wanted) -> anyhow::Result<Self> {
         live::Live::open(wanted).map(Self)
     }

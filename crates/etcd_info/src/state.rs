@@ -135,6 +135,7 @@ fn ask(question: &Question, reading: &Reading, evidence: &Evidence) -> ViewGate 
         text: Some(text),
         order: None,
         path: vec![],
+        exception: None,
     };
     let operation = match question.about(&reading.members) {
         Ok(Some(operation)) => operation,
@@ -157,6 +158,7 @@ fn ask(question: &Question, reading: &Reading, evidence: &Evidence) -> ViewGate 
                 Order::RemoveFirst => "remove_first".to_owned(),
             }),
             path: verdict.path.iter().map(|step| phrase(&facts, *step)).collect(),
+            exception: verdict.exception.map(|reason| reason.to_string()),
         },
     }
 }

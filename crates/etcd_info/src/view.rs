@@ -236,6 +236,9 @@ pub struct ViewGate {
     pub order: Option<String>,
     /// The sub-steps that were judged, in their order.
     pub path: Vec<String>,
+    /// What would be the reason against it without the permission given in O(if).
+    #[serde(default)]
+    pub exception: Option<String>,
 }
 
 /// A sample of the evidence.

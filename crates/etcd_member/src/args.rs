@@ -16,7 +16,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Removes a member from an etcd cluster, or waits for one to become a voter.
+/// Removes a member from an etcd cluster, waits for one to become a voter, or moves leadership.
 ///
 /// Run it on a member that stays, or anywhere with certificates: all calls go to members other than the one that is removed.
 ///
@@ -27,16 +27,25 @@ use std::{
 /// Leadership is moved away first; afterwards the member is verified to be gone from the list of every peer, and alarms that it left behind are disarmed.
 ///
 /// Adding members is left to the distribution (C(kubeadm join), a k3s server that joins); O(state=voter) waits for that to be complete.
+///
+/// Works for the members of kubeadm, of k3s (by the Node's name as well as by the member's), and for etcd on its own.
 #[derive(Options, Debug)]
 #[options(
     required_if = "state=absent:name|id|peer_address",
     required_if = "state=voter:name|peer_address",
-    required_if = "state=follower:name|id|peer_address"
+    required_if = "state=follower:name|id|peer_address",
+    required_if = "leader=elsewhere:name|id|peer_address",
+    required_one_of = "state|leader",
+    mutually_exclusive = "state|leader"
 )]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own to users")]
 pub struct Args {
     /// What the member shall be.
-    pub state: State,
-    /// Name of the member: the node's name with kubeadm.
+    pub state: Option<State>,
+    /// Who shall lead: a member by its name, id or peer address, which must be a healthy voter; or V(elsewhere), for anybody but the member
+    /// described by O(name), O(id) or O(peer_address), which is what O(state=follower) does.
+    pub leader: Option<String>,
+    /// Name of the member: the node's name with kubeadm and k3s.
     ///
     /// Everything that is given about the member must agree with the member list. A member that has not started yet has no name, which contradicts none.
     pub name: Option<String>,
@@ -61,6 +70,15 @@ pub struct Args {
     /// Allows to go from two voters to one.
     #[option(default = "false")]
     pub allow_single_member: bool,
+    /// With O(state=voter): promotes the learner as soon as it is in sync, instead of waiting until the distribution does.
+    ///
+    /// Only for a join whose owner is gone: kubeadm and k3s promote by themselves.
+    #[option(default = "false")]
+    pub force: bool,
+    /// With O(state=follower): goes on where no other voter could lead, because there is but one, or two and the other is not healthy. Stopping the
+    /// member then stops every write. What the gate would have said is a warning.
+    #[option(default = "false")]
+    pub allow_downtime: bool,
     /// Names of the Nodes whose kubelet lease is fresh and whose control-plane components are ready. When given, a member without one of them is not proven.
     pub healthy_nodes: Option<Vec<String>>,
     /// An earlier sample of the evidence, RV(quorate.controlplane.etcd_info#module:sample), so that the second one need not be waited for.
@@ -97,11 +115,27 @@ pub enum State {
     Follower,
 }
 
+/// What is asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Goal {
+    /// The target is not listed.
+    Absent,
+    /// The target is a healthy voter; a learner is promoted where that is forced.
+    Voter {
+        /// By us.
+        force: bool,
+    },
+    /// The target does not lead.
+    Follower,
+    /// The member that this word describes leads.
+    Leads(String),
+}
+
 /// The arguments after validation.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     /// What it shall be.
-    pub state: State,
+    pub goal: Goal,
     /// Which member.
     pub target: Target,
     /// It is proven not to run.
@@ -165,12 +199,13 @@ pub fn wanted(args: Args, started: SystemTime) -> Result<Wanted, BadArgs> {
             "endpoint {url:?} is no URL such as https://10.0.0.1:2379"
         )));
     }
+    let goal = goal(&args)?;
     let healthy = NodeHealth { lease_fresh: true, components_ready: true };
     let kubernetes =
         args.healthy_nodes.map(|names| names.into_iter().map(|name| (name, healthy)).collect());
     let blank = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
     Ok(Wanted {
-        state: args.state,
+        goal,
         target: Target {
             id: blank(args.id),
             name: blank(args.name),
@@ -178,7 +213,7 @@ pub fn wanted(args: Args, started: SystemTime) -> Result<Wanted, BadArgs> {
         },
         target_stopped: args.target_stopped,
         then_rejoin: args.then_rejoin,
-        permit: Permit { single_member: args.allow_single_member, downtime: false },
+        permit: Permit { single_member: args.allow_single_member, downtime: args.allow_downtime },
         kubernetes,
         sample: sample(&args.sample, started)?,
         fence: blank(args.lock_holder).map(|holder| Fence::new(args.kubeconfig, holder)),
@@ -186,6 +221,28 @@ pub fn wanted(args: Args, started: SystemTime) -> Result<Wanted, BadArgs> {
         files: [args.ca_cert, args.client_cert, args.client_key],
         timeout: args.timeout.0,
     })
+}
+
+/// A permission that nothing asks for is a misunderstanding.
+fn goal(args: &Args) -> Result<Goal, BadArgs> {
+    let goal = match (args.state, args.leader.as_deref().map(str::trim)) {
+        (Some(State::Absent), _) => Goal::Absent,
+        (Some(State::Voter), _) => Goal::Voter { force: args.force },
+        (Some(State::Follower), _) | (None, Some("elsewhere")) => Goal::Follower,
+        (None, Some(word)) if !word.is_empty() => Goal::Leads(word.to_owned()),
+        (None, _) => {
+            return Err(BadArgs::new("leader is empty; it names a member, or is elsewhere"));
+        }
+    };
+    if args.force && !matches!(goal, Goal::Voter { .. }) {
+        return Err(BadArgs::new("force is for state voter: it promotes a learner"));
+    }
+    if args.allow_downtime && goal != Goal::Follower {
+        return Err(BadArgs::new(
+            "allow_downtime is for state follower: no removal is worth a lost quorum",
+        ));
+    }
+    Ok(goal)
 }
 
 /// Reads what `etcd_info` returned. A sample that is too old is none; one that cannot be read is a mistake in the playbook.

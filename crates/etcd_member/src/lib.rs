@@ -1,4 +1,4 @@
-//! Removes a member from an etcd cluster, or waits for one to become a voter.
+//! Removes a member from an etcd cluster, waits for one to become a voter, or moves leadership.
 //!
 //! Not for adding members (the distribution does that) and not for a cluster that has lost its quorum.
 //!

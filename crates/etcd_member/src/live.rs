@@ -7,7 +7,7 @@ use crate::{
 use ansible_module::{Applied, Refusal};
 use anyhow::Context;
 use etcd_cluster::{
-    Access, Cluster, Evidence, MemberId, Reading,
+    Access, Cluster, Evidence, MemberId, Reading, Target,
     fault::{Fault, Kind, Retry},
 };
 use kube_cluster::assert_held;
@@ -89,6 +89,8 @@ impl Live {
             Step::MoveLeader(which) | Step::HandOver(which) => {
                 self.move_leader(which, &observed.reading).await
             }
+            Step::Lead(which) => self.lead(which, &observed.reading).await,
+            Step::Promote(target) => self.promote(target, &observed.reading).await,
             Step::Remove(which) => self.remove(which, &observed.reading).await,
             Step::Disarm(alarm) => {
                 let peer = self.cluster.to_peer(&observed.reading, alarm.member).await?;
@@ -96,6 +98,7 @@ impl Live {
                 Ok(Applied::Sent)
             }
             Step::AwaitProven
+            | Step::AwaitSync(_)
             | Step::AwaitGone(_)
             | Step::AwaitVoter(_)
             | Step::AwaitHealthy(_) => Ok(Applied::Sent),
@@ -108,7 +111,22 @@ impl Live {
         let to = *heirs
             .first()
             .with_context(|| format!("find a healthy voter to lead in place of {}", which.label))?;
-        let leader = self.cluster.to_member(reading, which.id).await?;
+        self.hand_over(which.id, to, reading).await
+    }
+
+    /// The leader is asked, whoever that is by now.
+    async fn lead(&mut self, heir: &Which, reading: &Reading) -> anyhow::Result<Applied> {
+        let (leader, _) = reading.leader().context("find the leader: none is known")?;
+        self.hand_over(leader, heir.id, reading).await
+    }
+
+    async fn hand_over(
+        &mut self,
+        from: MemberId,
+        to: MemberId,
+        reading: &Reading,
+    ) -> anyhow::Result<Applied> {
+        let leader = self.cluster.to_member(reading, from).await?;
         self.moved = Some(Instant::now());
         match leader.move_leader(to).await {
             Ok(()) => Ok(Applied::Sent),
@@ -117,6 +135,18 @@ impl Live {
                 Ok(Applied::Again(Duration::from_millis(200), fault.text))
             }
             Err(fault) => Err(fault).with_context(|| format!("move leadership to {to}")),
+        }
+    }
+
+    /// By the id that it has by now; etcd itself refuses while its log is short.
+    async fn promote(&mut self, target: &Target, reading: &Reading) -> anyhow::Result<Applied> {
+        let learner = target.find(&reading.members).context("find the learner")?;
+        let learner = learner.with_context(|| format!("find {target} in the member list"))?;
+        let peer = self.cluster.to_peer(reading, learner.id).await?;
+        match peer.promote(learner.id).await {
+            // it has its vote already
+            Err(fault) if fault.kind == Kind::NotLearner => Ok(Applied::Sent),
+            answer => sent(answer, &format!("promote {} through {}", learner.label(), peer.url())),
         }
     }
 

@@ -1,27 +1,34 @@
 //! What is to be done, or why nothing may be.
 
 use crate::{
-    args::{State, Wanted},
-    state::{Observed, Step, Which, successors},
+    args::{Goal, Wanted},
+    state::{Observed, Step, Which, project},
 };
 use ansible_module::{Limit, Refusal};
 use etcd_cluster::{
-    Evidence, Facts, Member, MemberId, Mismatch, Operation, Order, Reading, Unsafe,
+    Evidence, Facts, Member, MemberId, Mismatch, Operation, Reading, Unsafe, Verdict,
     gate::decide,
     reading::{Alarm, AlarmKind},
 };
 use std::{fmt, time::Duration};
 
+mod leadership;
+
 /// Decides.
 pub fn plan(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, Refusal> {
-    let target = wanted.find(&observed.reading.members).map_err(|no| mismatch(&no))?;
-    match (wanted.state, target) {
-        (State::Voter, target) => Ok(to_voter(wanted, &observed.reading, target)),
-        (State::Absent, Some(target)) => removal(wanted, observed, target),
-        (State::Absent, None) => leftovers(wanted, observed),
-        (State::Follower, Some(target)) => follower(&observed.reading, target),
+    let reading = &observed.reading;
+    if let Goal::Leads(word) = &wanted.goal {
+        return leadership::lead(wanted, reading, word);
+    }
+    let target = wanted.find(&reading.members).map_err(|no| mismatch(&no))?;
+    match (&wanted.goal, target) {
+        (Goal::Voter { force: true }, target) => promotion(wanted, observed, target),
+        (Goal::Voter { force: false }, target) => Ok(to_voter(wanted, reading, target)),
+        (Goal::Absent, Some(target)) => removal(wanted, observed, target),
+        (Goal::Absent, None) => leftovers(wanted, observed),
+        (Goal::Follower, Some(target)) => leadership::follow(wanted, reading, target),
         // who is not listed does not lead
-        (State::Follower, None) => Ok(vec![]),
+        (Goal::Follower | Goal::Leads(_), None) | (Goal::Leads(_), _) => Ok(vec![]),
     }
 }
 
@@ -43,20 +50,40 @@ fn to_voter(wanted: &Wanted, reading: &Reading, target: Option<&Member>) -> Vec<
     }
 }
 
-fn follower(reading: &Reading, target: &Member) -> Result<Vec<Step>, Refusal> {
-    if reading.leader().is_none_or(|(leader, _)| leader != target.id) {
-        return Ok(vec![]);
+/// By us, where nobody else does it: as soon as the learner is in sync. The gate is asked about its vote before anything is waited for.
+fn promotion(
+    wanted: &Wanted,
+    observed: &Observed,
+    target: Option<&Member>,
+) -> Result<Vec<Step>, Refusal> {
+    if target.is_some_and(Member::is_voter) {
+        return Ok(to_voter(wanted, &observed.reading, target));
     }
-    if successors(reading, target.id).is_empty() {
-        let label = target.label();
-        return Err(Refusal::passing(
-            "no_successor",
-            format!(
-                "cannot move leadership away from {label}: no other voter answers a linearizable read, one is needed to lead; repair one first"
-            ),
-        ));
+    let of = || wanted.target.clone();
+    let wait = Step::AwaitSync(of());
+    // the Node of a member that joins comes up later
+    let facts = |reading: &Reading| Facts::new(reading, &Evidence::weigh(reading, None));
+    let now = facts(&observed.reading);
+    let in_sync = target.is_some_and(|learner| {
+        now.members.iter().any(|fact| fact.id == learner.id && fact.named && fact.proven)
+    });
+    let then = if in_sync { observed.clone() } else { project(observed, &wait) };
+    let learner = wanted.find(&then.reading.members).map_err(|no| mismatch(&no))?;
+    if let Some(learner) = learner {
+        ask(&facts(&then.reading), Operation::Promote(learner.id), wanted)?;
     }
-    Ok(vec![Step::HandOver(target.into())])
+    let waits = if in_sync { vec![] } else { vec![wait] };
+    Ok([waits, vec![Step::Promote(of()), Step::AwaitHealthy(of())]].concat())
+}
+
+/// Asks the gate. What stands even when elections and the like are over will not go away by waiting.
+fn ask(facts: &Facts, operation: Operation, wanted: &Wanted) -> Result<Verdict, Refusal> {
+    decide(facts, operation, wanted.permit).map_err(|no| {
+        let may_pass = matches!(no, Unsafe::StaleList)
+            || decide(&facts.settled(), operation, wanted.permit).is_ok();
+        let make = if may_pass { Refusal::passing } else { Refusal::finally };
+        make(no.code(), no.to_string())
+    })
 }
 
 fn evidence(wanted: &Wanted, reading: &Reading) -> Evidence {
@@ -165,21 +192,13 @@ fn liveness(wanted: &Wanted, reading: &Reading, target: &Member) -> Result<(), W
     }
 }
 
-fn gate(wanted: &Wanted, reading: &Reading, target: &Member) -> Result<Option<Order>, Refusal> {
+fn gate(wanted: &Wanted, reading: &Reading, target: &Member) -> Result<Verdict, Refusal> {
     let operation = Operation::Remove {
         target: target.id,
         runs: !wanted.target_stopped,
         then_rejoin: wanted.then_rejoin,
     };
-    let facts = Facts::new(reading, &evidence(wanted, reading));
-    let verdict = decide(&facts, operation, wanted.permit);
-    verdict.map(|verdict| verdict.order).map_err(|no| {
-        // what stands even when elections and the like are over will not go away by waiting
-        let may_pass = matches!(no, Unsafe::StaleList)
-            || decide(&facts.settled(), operation, wanted.permit).is_ok();
-        let make = if may_pass { Refusal::passing } else { Refusal::finally };
-        make(no.code(), no.to_string())
-    })
+    ask(&Facts::new(reading, &evidence(wanted, reading)), operation, wanted)
 }
 
 /// CORRUPT on the target: what stays must be shown to be of one mind before its odd one is thrown away.
@@ -232,10 +251,12 @@ fn leftovers(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, Refusal>
 /// How long a step may take.
 pub fn limit(wanted: &Wanted, step: &Step) -> Limit {
     Limit::fail(match step {
-        Step::AwaitVoter(_) | Step::AwaitHealthy(_) => wanted.timeout,
+        Step::AwaitVoter(_) | Step::AwaitSync(_) | Step::AwaitHealthy(_) => wanted.timeout,
         Step::AwaitProven => Duration::from_mins(1),
         Step::MoveLeader(_)
         | Step::HandOver(_)
+        | Step::Lead(_)
+        | Step::Promote(_)
         | Step::Remove(_)
         | Step::AwaitGone(_)
         | Step::Disarm(_) => Duration::from_secs(30),
@@ -245,17 +266,24 @@ pub fn limit(wanted: &Wanted, step: &Step) -> Limit {
 /// What a user should know although it is no reason to stop.
 pub fn warnings(wanted: &Wanted, observed: &Observed) -> Vec<String> {
     let Ok(Some(target)) = wanted.find(&observed.reading.members) else { return vec![] };
-    if wanted.state != State::Absent {
-        return vec![];
+    let reading = &observed.reading;
+    match wanted.goal {
+        Goal::Absent => of_removal(wanted, reading, target),
+        Goal::Follower => leadership::exception(wanted, reading, target).into_iter().collect(),
+        Goal::Voter { .. } | Goal::Leads(_) => vec![],
     }
-    let order = gate(wanted, &observed.reading, target).ok().flatten();
+}
+
+fn of_removal(wanted: &Wanted, reading: &Reading, target: &Member) -> Vec<String> {
+    let verdict = gate(wanted, reading, target).ok();
+    let order = verdict.as_ref().and_then(|verdict| verdict.order);
     let running = order.is_some().then(|| {
         format!(
             "{} still ran when it was removed: stop it and its service right after, or it may join again by itself",
             target.label()
         )
     });
-    let voters = observed.reading.members.iter().filter(|member| member.is_voter()).count();
+    let voters = reading.members.iter().filter(|member| member.is_voter()).count();
     let single = (target.is_voter() && voters == 2)
         .then(|| "one voter is left: its loss is the loss of the cluster".to_owned());
     running.into_iter().chain(single).collect()

@@ -58,6 +58,12 @@ pub enum Step {
     MoveLeader(Which),
     /// The same, where it is what was asked for.
     HandOver(Which),
+    /// This member takes over.
+    Lead(Which),
+    /// The learner has a name and the leader's log.
+    AwaitSync(Target),
+    /// The learner gets its vote.
+    Promote(Target),
     /// The member leaves the list.
     Remove(Which),
     /// Every member that answers has seen it leave.
@@ -74,9 +80,14 @@ impl Step {
     /// What kind of thing it does.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::HandOver(_) | Self::Remove(_) | Self::Disarm(_) => Kind::Change,
+            Self::HandOver(_)
+            | Self::Lead(_)
+            | Self::Promote(_)
+            | Self::Remove(_)
+            | Self::Disarm(_) => Kind::Change,
             Self::MoveLeader(_) => Kind::Upkeep,
             Self::AwaitProven
+            | Self::AwaitSync(_)
             | Self::AwaitGone(_)
             | Self::AwaitVoter(_)
             | Self::AwaitHealthy(_) => Kind::Wait,
@@ -97,6 +108,9 @@ impl fmt::Display for Step {
             Self::MoveLeader(which) | Self::HandOver(which) => {
                 write!(f, "move leadership away from {}", which.label)
             }
+            Self::Lead(which) => write!(f, "move leadership to {}", which.label),
+            Self::AwaitSync(target) => write!(f, "wait until {target} has caught up as a learner"),
+            Self::Promote(target) => write!(f, "promote {target}"),
             Self::Remove(which) => write!(f, "remove member {}", which.label),
             Self::AwaitGone(which) => {
                 write!(f, "wait until no member lists {} any more", which.label)
@@ -122,6 +136,9 @@ pub fn project(observed: &Observed, step: &Step) -> Observed {
         Step::MoveLeader(which) | Step::HandOver(which) => {
             lead_elsewhere(&mut next.reading, which.id);
         }
+        Step::Lead(which) => lead(&mut next.reading, which.id),
+        Step::AwaitSync(target) => catch_up(&mut next.reading, target),
+        Step::Promote(target) => promote(&mut next.reading, target),
         Step::Remove(which) => {
             next.reading.members.retain(|member| member.id != which.id);
             next.reading.answers.remove(&which.id);
@@ -147,7 +164,13 @@ pub fn project(observed: &Observed, step: &Step) -> Observed {
 /// The first staying voter that is well takes over, in a new term.
 fn lead_elsewhere(reading: &mut Reading, from: MemberId) {
     let heir = successors(reading, from).first().copied();
-    let Some(heir) = heir else { return };
+    if let Some(heir) = heir {
+        lead(reading, heir);
+    }
+}
+
+/// It leads everybody who answers, in a new term.
+fn lead(reading: &mut Reading, heir: MemberId) {
     for answer in reading.answers.values_mut() {
         if let Some(status) = &mut answer.status {
             status.leader = heir;
@@ -182,6 +205,38 @@ fn join(reading: &mut Reading, target: &Target) {
         if member.is_nameless() {
             member.name = target.name.clone().unwrap_or_else(|| "unnamed".to_owned());
         }
+    }
+}
+
+/// Makes the member that is waited for a learner with a name and all of the leader's log, whom everybody lists.
+fn catch_up(reading: &mut Reading, target: &Target) {
+    join(reading, target);
+    heal(reading, target);
+    set_role(reading, target, Role::Learner);
+    let Some(id) = target.find(&reading.members).ok().flatten().map(|member| member.id) else {
+        return;
+    };
+    if let Some(answer) = reading.answers.get_mut(&id) {
+        (answer.linearizable, answer.list) = (false, None);
+    }
+}
+
+/// Gives the learner its vote; everybody lists it so.
+fn promote(reading: &mut Reading, target: &Target) {
+    set_role(reading, target, Role::Voter);
+}
+
+fn set_role(reading: &mut Reading, target: &Target, role: Role) {
+    let Some(id) = target.find(&reading.members).ok().flatten().map(|member| member.id) else {
+        return;
+    };
+    let lists = reading.answers.values_mut().filter_map(|answer| answer.list.as_mut());
+    for list in lists.chain([&mut reading.members]) {
+        list.iter_mut().filter(|member| member.id == id).for_each(|member| member.role = role);
+    }
+    let status = reading.answers.get_mut(&id).and_then(|answer| answer.status.as_mut());
+    if let Some(status) = status {
+        status.learner = role == Role::Learner;
     }
 }
 

@@ -35,6 +35,7 @@ pub struct Etcd {
     args: Vec<String>,
     /// What clients and members are verified against, where it is not [`Etcd::ca_cert`].
     trusted: Option<PathBuf>,
+    scheme: &'static str,
 }
 
 /// One member: its name, its address, and its process while it runs.
@@ -65,12 +66,32 @@ impl Etcd {
     /// # Errors
     /// As [`Self::start`].
     pub async fn start_with(count: usize, args: &[&str]) -> anyhow::Result<Self> {
+        Self::begin(count, args, "https").await
+    }
+
+    /// The same without TLS, as etcd is by default.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_plain(count: usize) -> anyhow::Result<Self> {
+        Self::begin(count, &[], "http").await
+    }
+
+    async fn begin(count: usize, args: &[&str], scheme: &'static str) -> anyhow::Result<Self> {
         let program = artefacts::etcd().context("build the etcd that tests run against")?;
         let dir = tempfile::tempdir()?;
         let (issuer, args) =
             (pki::authority()?, args.iter().map(|arg| (*arg).to_owned()).collect());
-        let mut cluster =
-            Self { dir, program, issuer, members: vec![], net: free_net(), args, trusted: None };
+        let mut cluster = Self {
+            dir,
+            program,
+            issuer,
+            members: vec![],
+            net: free_net(),
+            args,
+            trusted: None,
+            scheme,
+        };
         fs::create_dir_all(cluster.pki())?;
         fs::write(cluster.ca_cert(), cluster.issuer.pem())?;
         cluster.issue("healthcheck-client", &[])?;
@@ -89,12 +110,12 @@ impl Etcd {
 
     /// Tells the client URL of a member, counted from zero.
     pub fn url(&self, index: usize) -> String {
-        format!("https://{}:2379", self.host(index))
+        format!("{}://{}:2379", self.scheme, self.host(index))
     }
 
     /// Tells the peer URL of a member.
     pub fn peer_url(&self, index: usize) -> String {
-        format!("https://{}:2380", self.host(index))
+        format!("{}://{}:2380", self.scheme, self.host(index))
     }
 
     /// Tells the client URLs of all members.
@@ -142,6 +163,14 @@ impl Etcd {
         if let Some(server) = self.members.get_mut(index) {
             server.running = None;
         }
+    }
+
+    /// Asks a member to end, as a service manager does, and does not wait.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn terminate(&self, index: usize) -> anyhow::Result<()> {
+        self.signal(index, Signal::SIGTERM)
     }
 
     /// Stops a member in its tracks: its host accepts connections and nobody answers.
@@ -254,6 +283,9 @@ impl Etcd {
     /// # Errors
     /// When the certificates cannot be read.
     pub async fn client(&self, index: usize) -> anyhow::Result<Client> {
+        if self.scheme == "http" {
+            return Ok(Client::connect([self.url(index)], None).await?);
+        }
         let identity =
             Identity::from_pem(fs::read(self.client_cert())?, fs::read(self.client_key())?);
         let tls = TlsOptions::new()
@@ -297,11 +329,12 @@ impl Etcd {
         ]);
         command.args(["--listen-client-urls", &url, "--advertise-client-urls", &url]);
         command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
-        command.args(["--client-cert-auth", "--peer-client-cert-auth", "--log-level", "warn"]);
+        command.args(["--log-level", "warn"]);
         // what a test kills is a process and never the kernel: the page cache survives, and syncing only costs time
         command.args(["--unsafe-no-fsync", "--initial-cluster-token", "quorate"]);
         command.arg("--data-dir").arg(self.data_dir(index));
-        for prefix in ["", "peer-"] {
+        for prefix in ["", "peer-"].into_iter().filter(|_| self.scheme == "https") {
+            command.arg(format!("--{prefix}client-cert-auth"));
             command.arg(format!("--{prefix}cert-file")).arg(pem(&name, "crt"));
             command.arg(format!("--{prefix}key-file")).arg(pem(&name, "key"));
             command.arg(format!("--{prefix}trusted-ca-file")).arg(&ca);

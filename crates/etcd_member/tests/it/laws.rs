@@ -198,6 +198,22 @@ fn learners_leftovers_and_joins_keep_the_laws() {
         testkit::laws::check::<EtcdMember>(&wanted(&lead), &world(&states, 0, false, None), |_| {
             true
         });
+        for leader in 0..3 {
+            let lead = wanted(&json!({"leader": "cp2"}));
+            testkit::laws::check::<EtcdMember>(&lead, &world(&states, leader, false, None), |_| {
+                true
+            });
+        }
+        // a join whose owner is gone: not there yet, or there and never started
+        let forced =
+            json!({"state": "voter", "name": "cp4", "peer_address": "10.0.0.4", "force": true});
+        for learner in [false, true] {
+            testkit::laws::check::<EtcdMember>(
+                &wanted(&forced),
+                &world(&states, 0, learner, None),
+                |_| true,
+            );
+        }
         // it is gone already, and has left an alarm
         let left = world(
             &states,

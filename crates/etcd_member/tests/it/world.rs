@@ -22,6 +22,8 @@ pub fn args(etcd: &Etcd, endpoints: &[usize], more: &Json) -> Json {
     for (key, value) in more.as_object().unwrap() {
         args[key] = value.clone();
     }
+    // what is null is not given
+    args.as_object_mut().unwrap().retain(|_, value| !value.is_null());
     args
 }
 
