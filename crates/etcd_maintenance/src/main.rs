@@ -1,0 +1,5 @@
+//! The module as a program of its own.
+
+fn main() {
+    ansible_module::main(&[ansible_module::Entry::of::<etcd_maintenance::EtcdMaintenance>()])
+}
