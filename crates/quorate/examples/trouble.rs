@@ -39,12 +39,17 @@ enum Trouble {
     Wait,
     /// A call fails, and its error holds the secret.
     Fault,
+    /// A program that is run says something that is no UTF-8, and fails.
+    Noise,
+    /// None, but the result is longer than C(8 MB).
+    Flood,
 }
 
 #[derive(Clone)]
 struct Observed {
     lines: usize,
     go: bool,
+    flood: bool,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -67,6 +72,8 @@ impl fmt::Display for Step {
 struct View {
     /// How many lines there are.
     lines: usize,
+    /// Of no use.
+    flood: Option<String>,
 }
 
 /// What the calls need to know.
@@ -111,7 +118,7 @@ impl Module for Scribe {
     }
 
     fn view(observed: &Observed) -> View {
-        View { lines: observed.lines }
+        View { lines: observed.lines, flood: observed.flood.then(|| "x".repeat(9_000_000)) }
     }
 
     fn kind(step: &Step) -> Kind {
@@ -132,12 +139,13 @@ impl Module for Scribe {
 
     async fn observe(&mut self, wanted: &Args) -> anyhow::Result<Observed> {
         let lines = fs::read_to_string(&wanted.file).map_or(0, |text| text.lines().count());
-        Ok(Observed { lines, go: go_file(&wanted.file).exists() })
+        let flood = wanted.trouble == Trouble::Flood;
+        Ok(Observed { lines, go: go_file(&wanted.file).exists(), flood })
     }
 
     async fn apply(&mut self, step: &Step, _: &Observed) -> anyhow::Result<Applied> {
         if *step == Step::Line(2) {
-            self.get_into_trouble()?;
+            self.get_into_trouble().await?;
         }
         let mut file = fs::OpenOptions::new().append(true).create(true).open(&self.file)?;
         writeln!(file, "{step}")?;
@@ -147,16 +155,20 @@ impl Module for Scribe {
 
 impl Scribe {
     #[expect(clippy::panic, reason = "that is what it is for")]
-    fn get_into_trouble(&self) -> anyhow::Result<()> {
+    async fn get_into_trouble(&self) -> anyhow::Result<()> {
         let secret = self.password.as_ref().map_or("", Secret::expose);
         match self.trouble {
-            Trouble::None | Trouble::Wait => {}
+            Trouble::None | Trouble::Wait | Trouble::Flood => {}
             Trouble::Panic => panic!("the secret is {secret}"),
             Trouble::PanicElsewhere => {
                 let secret = secret.to_owned();
                 let _ = std::thread::spawn(move || panic!("the secret is {secret}")).join();
             }
             Trouble::Fault => anyhow::bail!("log in with {secret:?}"),
+            Trouble::Noise => {
+                let noise = format!("printf '\\377\\376 {secret} \\303' >&2; exit 3");
+                host::command::Command::new("sh").arg("-c").arg(noise).run().await?;
+            }
         }
         Ok(())
     }

@@ -97,7 +97,8 @@ fn a_run_changes_once_and_shows_what_differs() {
     let (first, _) = over_stdin(trouble(), &request);
     let (second, _) = over_stdin(trouble(), &request);
     assert_eq!((&first["changed"], &second["changed"]), (&json!(true), &json!(false)));
-    assert_eq!(first["diff"], json!({"before": {"lines": 0}, "after": {"lines": 2}}));
+    let view = |lines: u32| json!({"lines": lines, "flood": null});
+    assert_eq!(first["diff"], json!({"before": view(0), "after": view(2)}));
 }
 
 #[test]
@@ -188,4 +189,37 @@ fn ten_megabytes_of_arguments_are_read() {
     let request = json!({"file": dir.path().join("file"), "ballast": "x".repeat(10_000_000), "_ansible_check_mode": true});
     let (reply, status) = over_stdin(trouble(), &request);
     assert_eq!((status, reply["steps"].as_array().map(Vec::len)), (0, Some(2)));
+}
+
+#[test]
+fn what_a_program_says_is_utf8_in_the_reply() {
+    let dir = tempfile::tempdir().unwrap();
+    let request = json!({"file": dir.path().join("file"), "trouble": "noise", "password": SECRET});
+    // `reply` reads it as UTF-8 strictly.
+    let (reply, status) = over_stdin(trouble(), &request);
+    let msg = reply["msg"].as_str().unwrap();
+    assert!(
+        status == 1 && msg.contains("exit status 3: \u{fffd}\u{fffd} ******** \u{fffd}"),
+        "{msg}"
+    );
+    assert!(!reply.to_string().contains(SECRET), "{reply}");
+}
+
+#[test]
+fn a_result_that_is_too_large_is_one_clear_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    let request = json!({"file": dir.path().join("file"), "trouble": "flood"});
+    let (reply, status) = over_stdin(trouble(), &request);
+    assert_eq!((status, &reply["changed"], &reply["failed"]), (1, &json!(true), &json!(true)));
+    assert!(reply["msg"].as_str().unwrap().starts_with("the module's result is 1800"), "{reply}");
+    assert!(reply.to_string().len() < 1000, "{reply}");
+}
+
+#[test]
+fn bytes_that_are_no_utf8_are_no_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = dir.path().join("args");
+    fs::write(&args, b"{\"file\": \"/\xff\xfe\"}").unwrap();
+    let (reply, status) = reply(&trouble().arg(&args).output().unwrap());
+    assert!(status == 1 && reply["msg"].as_str().unwrap().contains("not JSON"), "{reply}");
 }
