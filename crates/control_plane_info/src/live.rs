@@ -72,14 +72,20 @@ pub async fn report(wanted: &Wanted) -> Result<View> {
     let versions =
         async { if has(Part::Versions) { Some(versions(wanted.timeout).await) } else { None } };
     (view.components, view.versions) = tokio::join!(components, versions);
+    if let Some(clock) = &mut view.clock {
+        clock.done = Some(seconds(SystemTime::now()));
+    }
     Ok(view)
 }
 
 fn clock(wanted: &Wanted) -> Clock {
-    let since = wanted.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let now = since.as_secs_f64();
+    let now = seconds(wanted.started);
     let since_asked = wanted.asked_at.map(|asked_at| ((now - asked_at) * 1e6).round() / 1e6);
-    Clock { now, asked_at: wanted.asked_at, since_asked }
+    Clock { now, done: None, asked_at: wanted.asked_at, since_asked }
+}
+
+fn seconds(moment: SystemTime) -> f64 {
+    moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 /// The programs that say their own version, all at once.
@@ -162,13 +168,7 @@ impl Host {
                 }));
             }
         }
-        let mut files: Vec<File> = vec![];
-        for need in needs {
-            if !files.iter().any(|known| known.path == need.path) {
-                files.push(self.file(&need, key)?);
-            }
-        }
-        Ok(files)
+        manifest::distinct(needs).iter().map(|need| self.file(need, key)).collect()
     }
 
     /// What a configuration names in turn, of files that are there.

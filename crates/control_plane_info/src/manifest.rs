@@ -204,13 +204,7 @@ impl Pod {
                 needs.push(Need { path: mounted.path, by, secret: true });
             }
         }
-        let mut once: Vec<Need> = vec![];
-        for need in needs {
-            if !once.iter().any(|known| known.path == need.path) {
-                once.push(need);
-            }
-        }
-        once
+        distinct(needs)
     }
 
     /// The files of the host that a configuration of it names in turn, as the admission configuration names those of its plugins.
@@ -251,6 +245,20 @@ impl Pod {
             _ => Endpoint { scheme: "http".into(), ..end },
         })
     }
+}
+
+/// Each path once, and no directory of which a file is needed: it is there when that is.
+pub fn distinct(needs: Vec<Need>) -> Vec<Need> {
+    let all: Vec<String> = needs.iter().map(|need| need.path.clone()).collect();
+    let holds =
+        |dir: &str| all.iter().any(|path| below(path, dir).is_some_and(|rest| !rest.is_empty()));
+    let mut once: Vec<Need> = vec![];
+    for need in needs.into_iter().filter(|need| !holds(&need.path)) {
+        if !once.iter().any(|known| known.path == need.path) {
+            once.push(need);
+        }
+    }
+    once
 }
 
 /// Reads YAML.

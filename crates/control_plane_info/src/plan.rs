@@ -74,23 +74,20 @@ impl Question {
         self.reports().filter(|report| report.name == host).filter_map(|r| part(&r.view)).last()
     }
 
-    fn samples(&self) -> Vec<Sample<'_>> {
-        let asked: Vec<Option<f64>> = self
-            .reports
-            .iter()
-            .map(|report| report.view.clock.as_ref().and_then(|clock| clock.asked_at))
-            .collect();
-        let sample = |(number, report): (usize, &'_ Report)| {
+    fn samples<'q>(&'q self) -> Vec<Sample<'q>> {
+        let asked = |report: &Report| report.view.clock.as_ref()?.asked_at;
+        let sample = |(number, report): (usize, &'q Report)| {
             let clock = report.view.clock.as_ref().filter(|_| !report.is_judgement())?;
-            let after = asked.get(number + 1..)?.iter().find_map(|asked| *asked);
-            Some((number, clock.now, clock.asked_at?, after.unwrap_or(self.asked_at)))
+            let after = self.reports.get(number + 1..)?.iter().find_map(asked);
+            Some(Sample {
+                host: &report.name,
+                asked_at: clock.asked_at?,
+                now: clock.now,
+                done: clock.done.unwrap_or(clock.now),
+                answered_by: after.unwrap_or(self.asked_at),
+            })
         };
-        let each = self.reports.iter().enumerate().filter_map(sample);
-        each.filter_map(|(number, now, asked_at, answered_by)| {
-            let host = self.reports.get(number)?.name.as_str();
-            Some(Sample { host, asked_at, now, answered_by })
-        })
-        .collect()
+        self.reports.iter().enumerate().filter_map(sample).collect()
     }
 }
 
@@ -114,7 +111,7 @@ pub fn judge(question: &Question) -> Result<(), Refusal> {
     Err(Refusal::finally(code, text))
 }
 
-/// Everything that speaks against it, the clocks last: they are the one thing that asking again may settle.
+/// Everything that speaks against it. Clocks of which too little is known come last: they are the one thing that asking again may settle.
 pub fn findings(question: &Question) -> Vec<Finding> {
     let mut findings = vec![];
     for report in question.reports() {
@@ -136,7 +133,10 @@ pub fn findings(question: &Question) -> Vec<Finding> {
     }
     findings.extend(versions(question));
     findings.extend(files(question, &hosts));
-    findings.extend(clocks(question));
+    let all_else = findings.is_empty();
+    let clocks = clocks(question).into_iter();
+    // Not worth a word beside what is known to be wrong.
+    findings.extend(clocks.filter(|it| all_else || !matches!(it, Finding::ClocksUnknown { .. })));
     findings
 }
 
@@ -368,6 +368,7 @@ pub fn basis(question: &Question) -> View {
         files: Some(needed_files(question).into_iter().map(|(_, file)| file.clone()).collect()),
         clock: Some(Clock {
             now: question.asked_at,
+            done: None,
             asked_at: Some(question.asked_at),
             since_asked: Some(0.0),
         }),

@@ -8,7 +8,10 @@ use http::Request;
 use kube::{Client, Config};
 use kube_cluster::{Access, Cluster};
 use std::{path::Path, time::Duration};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+/// Between two questions to a component that is not ready.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// The manifests of the four, where there are some.
 #[derive(Default)]
@@ -70,23 +73,18 @@ async fn apiserver(admin: &Path, address: Option<&str>, patience: Duration) -> H
         Some(address) => access.to_server(format!("https://{address}")),
         None => access,
     };
-    let asked = async {
+    let url =
+        address.map_or_else(|| admin.display().to_string(), |at| format!("https://{at}/readyz"));
+    let ask = || async {
         let cluster = Cluster::open(&access).await.map_err(|error| error.to_string())?;
-        let url = cluster.server().to_owned();
-        let answer = cluster.readyz().await.map_err(|error| error.to_string());
-        Ok::<_, String>((url, answer.and_then(|answer| answer)))
+        cluster.readyz().await.map_err(|error| error.to_string())?
     };
-    let url = address.map_or_else(|| admin.display().to_string(), |at| format!("https://{at}"));
-    match timeout(patience, asked).await {
-        Ok(Ok((url, answer))) => said(format!("{url}/readyz"), answer),
-        Ok(Err(why)) => said(url, Err(why)),
-        Err(_) => said(url, Err(late(patience))),
-    }
+    said(url, settle(patience, ask).await)
 }
 
 /// Without verification: the controller-manager and the scheduler make certificates for themselves that nobody has signed. Nothing is shown to them either.
 async fn health(at: &Endpoint, patience: Duration) -> Health {
-    let asked = async {
+    let ask = || async {
         let url = format!("{}://{}", at.scheme, at.address);
         let mut config = Config::new(url.parse().map_err(|_| "no usable address".to_owned())?);
         config.accept_invalid_certs = true;
@@ -100,11 +98,42 @@ async fn health(at: &Endpoint, patience: Duration) -> Health {
         if head.status.is_success() {
             return Ok(());
         }
-        let text: String = String::from_utf8_lossy(&bytes).chars().take(300).collect();
-        Err(format!("status {}: {}", head.status.as_u16(), text.trim()))
+        Err(format!(
+            "status {}: {}",
+            head.status.as_u16(),
+            failed(&String::from_utf8_lossy(&bytes))
+        ))
     };
-    let answer = timeout(patience, asked).await.unwrap_or_else(|_| Err(late(patience)));
-    said(at.url(), answer)
+    said(at.url(), settle(patience, ask).await)
+}
+
+/// Asks until the answer is yes or the time is up: a component that was just restarted, or waits for the next leader, is not a broken one.
+async fn settle<F>(patience: Duration, mut ask: impl FnMut() -> F) -> Result<(), String>
+where
+    F: Future<Output = Result<(), String>>,
+{
+    let until = Instant::now() + patience;
+    let mut last = None;
+    loop {
+        match timeout_at(until, ask()).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(why)) if Instant::now() >= until => return Err(why),
+            Ok(Err(why)) => last = Some(why),
+            Err(_) => return Err(last.unwrap_or_else(|| late(patience))),
+        }
+        sleep_until((Instant::now() + AGAIN).min(until)).await;
+    }
+}
+
+/// The checks that failed, on one line; all of it where it names none.
+fn failed(text: &str) -> String {
+    let checks: Vec<_> = text.lines().filter(|line| line.starts_with("[-]")).collect();
+    let shown = if checks.is_empty() {
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    } else {
+        checks.join("; ")
+    };
+    shown.chars().take(300).collect()
 }
 
 fn late(patience: Duration) -> String {
@@ -115,9 +144,10 @@ fn said(url: String, answer: Result<(), String>) -> Health {
     Health { ready: answer.is_ok(), why: answer.err(), url }
 }
 
-/// An error with its causes; the outermost often says only that there is one.
+/// An error with its causes; the outermost says little more than that there is one.
 fn chain(error: &dyn std::error::Error) -> String {
-    let mut texts = vec![error.to_string()];
+    let outermost = error.to_string();
+    let mut texts = vec![outermost.trim_start_matches("ServiceError: ").to_owned()];
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();

@@ -38,6 +38,8 @@ pub struct View {
 pub struct Clock {
     /// Seconds since 1970, when the module began.
     pub now: f64,
+    /// The same, when the report was complete.
+    pub done: Option<f64>,
     /// O(asked_at).
     pub asked_at: Option<f64>,
     /// RV(clock.now) minus O(asked_at): how far this clock is ahead of the controller's, and how long the task took to get here. The smallest of a few is the nearest.

@@ -32,6 +32,7 @@ spec:
     - {mountPath: /etc/kubernetes/audit/policy.yaml, name: audit, readOnly: true}
     - {mountPath: /var/log/kubernetes, name: audit-log}
     - {mountPath: /run/kms, name: kms}
+    - {mountPath: /hooks, name: hooks}
   volumes:
   - {hostPath: {path: /etc/ssl/certs, type: DirectoryOrCreate}, name: ca-certs}
   - {hostPath: {path: /etc/kubernetes/pki, type: DirectoryOrCreate}, name: k8s-certs}
@@ -39,6 +40,7 @@ spec:
   - {hostPath: {path: /opt/policy.yaml, type: File}, name: audit}
   - {hostPath: {path: /var/log/kubernetes, type: DirectoryOrCreate}, name: audit-log}
   - {hostPath: {path: /run/kms}, name: kms}
+  - {hostPath: {path: /opt/hooks}, name: hooks}
 ";
 
 fn needs() -> Vec<(String, String, bool)> {
@@ -55,7 +57,7 @@ fn what_kubeadm_does_not_make_is_needed_and_nothing_else() {
         need("/etc/kubernetes/pki/oidc-ca.pem", "kube-apiserver --oidc-ca-file", false),
         need("/etc/ssl/certs/front.crt", "kube-apiserver --tls-sni-cert-key", true),
         need("/etc/ssl/certs/front.key", "kube-apiserver --tls-sni-cert-key", true),
-        need("/opt/enc", "kube-apiserver, which mounts it", true),
+        need("/opt/hooks", "kube-apiserver, which mounts it", true),
     ];
     assert_eq!(needs(), expected);
 }
@@ -64,7 +66,9 @@ fn what_kubeadm_does_not_make_is_needed_and_nothing_else() {
 fn a_plain_kubeadm_pod_needs_nothing() {
     let lines: Vec<_> = APISERVER
         .lines()
-        .filter(|line| !["enc", "audit", "oidc", "sni", "kms"].iter().any(|own| line.contains(own)))
+        .filter(|line| {
+            !["enc", "audit", "oidc", "sni", "kms", "hooks"].iter().any(|own| line.contains(own))
+        })
         .collect();
     assert_eq!(Pod::parse(&lines.join("\n")).unwrap().needs("kube-apiserver"), []);
 }

@@ -1,7 +1,7 @@
 //! How far clocks are apart, from samples that took time.
 //!
-//! A host's clock is read once between two readings of the controller's: when it was asked, and when the next thing was done. So its lead over the controller is
-//! bounded from both sides, by as much as the way there and back took, and the difference of two hosts by both.
+//! A host reads its clock when it is asked and when it answers, and the controller before and after. So its lead over the controller is bounded from both sides, by as
+//! much as the way there and the way back took, and the difference of two hosts by both.
 
 /// One reading.
 #[derive(Clone, Debug)]
@@ -10,8 +10,10 @@ pub struct Sample<'a> {
     pub host: &'a str,
     /// The controller's clock before.
     pub asked_at: f64,
-    /// The host's.
+    /// The host's when it began.
     pub now: f64,
+    /// The host's when it was done.
+    pub done: f64,
     /// The controller's clock after.
     pub answered_by: f64,
 }
@@ -44,7 +46,7 @@ pub struct Gap<'a> {
 pub fn leads<'a>(samples: &[Sample<'a>]) -> Vec<Lead<'a>> {
     let mut leads: Vec<Lead> = vec![];
     for sample in samples {
-        let (least, most) = (sample.now - sample.answered_by, sample.now - sample.asked_at);
+        let (least, most) = (sample.done - sample.answered_by, sample.now - sample.asked_at);
         match leads.iter_mut().find(|lead| lead.host == sample.host) {
             // A clock that was set in between fits neither: the wider bound keeps that from passing for precision.
             Some(lead) if least > lead.most || most < lead.least => {
@@ -89,7 +91,7 @@ mod tests {
 
     fn sample(host: &str, asked_at: f64, ahead: f64, there: f64, back: f64) -> Sample<'_> {
         let now = asked_at + there + ahead;
-        Sample { host, asked_at, now, answered_by: asked_at + there + back }
+        Sample { host, asked_at, now, done: now + 5.0, answered_by: asked_at + there + 5.0 + back }
     }
 
     fn gap(samples: &[Sample]) -> (f64, f64) {
