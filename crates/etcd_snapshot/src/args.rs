@@ -7,10 +7,13 @@ use ansible_module::{BadArgs, Options, Seconds};
 
 use crate::name;
 
-/// Saves a verified snapshot of an etcd cluster.
+/// Saves a verified snapshot of an etcd cluster, verifies one, lists and prunes them.
 ///
 /// Takes it from one proven follower near the leader, verifies the hash at its end while it streams, and gives the file its name only
 /// when all of it is on the disk. A file that is there under its name is whole.
+///
+/// Beside each file lies C(<name>.json): whose data it is, the members and their versions, the revision, the hashes, and for k3s the fingerprint of
+/// the server token that a restore of it needs.
 ///
 /// A snapshot holds every Secret of the cluster in clear; files have mode C(0600).
 #[derive(Options, Debug)]
@@ -44,10 +47,13 @@ pub struct Args {
     ///
     /// Given together with O(max_age), both must hold. Given neither, every run takes one.
     pub newer_than: Option<String>,
-    /// How many snapshots of this cluster to keep in O(dest). All when it is not given.
+    /// How many snapshots of this cluster to keep in O(dest). All when it is not given. With O(state=pruned), of each cluster.
     ///
     /// Only valid files with this module's names are counted, and deleted, after the new one is there.
     pub keep: Option<u32>,
+    /// Whether O(state=listed) reads every file to its end; without it only names, sizes and what lies beside the files are read.
+    #[option(default = "no")]
+    pub verify: bool,
     /// File or directory on the controller that the snapshot is brought to, over the task's own connection, verified by its SHA-256.
     ///
     /// What lies there with the same content is left alone. The collection does this, after the program on the target has ended.
@@ -67,6 +73,10 @@ pub enum State {
     Present,
     /// The file O(path) is a whole snapshot. No cluster is asked.
     Verified,
+    /// RV(files) tells what is in O(dest), of every cluster. No cluster is asked, and nothing is changed.
+    Listed,
+    /// Of each cluster no more than O(keep) valid snapshots are in O(dest). No cluster is asked.
+    Pruned,
 }
 
 /// The arguments after validation.
@@ -96,6 +106,10 @@ pub enum Goal {
     Verified(PathBuf),
     /// A directory has a young snapshot.
     Present(Present),
+    /// A directory is read.
+    Listed(PathBuf, bool),
+    /// A directory has no more than so many of each cluster.
+    Pruned(PathBuf, usize),
 }
 
 /// A directory has a young snapshot.
@@ -139,11 +153,25 @@ pub fn wanted(args: Args, started: SystemTime) -> Result<Wanted, BadArgs> {
                 "state is verified but all of the following are missing: path",
             ));
         }
-        (State::Present, Some(path)) => {
+        (state, Some(path)) => {
+            let state = format!("{state:?}").to_lowercase();
             return Err(BadArgs::new(format!(
-                "path is for state verified, got {} with state present; use dest",
+                "path is for state verified, got {} with state {state}; use dest",
                 path.display()
             )));
+        }
+        (State::Listed, None) => {
+            absolute("dest", &args.dest)?;
+            Goal::Listed(args.dest, args.verify)
+        }
+        (State::Pruned, None) => {
+            absolute("dest", &args.dest)?;
+            let keep = args.keep.filter(|keep| *keep > 0).ok_or_else(|| {
+                BadArgs::new(
+                    "state is pruned but all of the following are missing: keep, at least 1",
+                )
+            })?;
+            Goal::Pruned(args.dest, usize::try_from(keep).unwrap_or(usize::MAX))
         }
         (State::Present, None) => {
             absolute("dest", &args.dest)?;

@@ -1,4 +1,4 @@
-//! Saves a verified snapshot of an etcd cluster, or verifies one.
+//! Saves a verified snapshot of an etcd cluster, verifies one, lists and prunes them.
 //!
 //! From one proven follower near the leader, whose keys hash to the same as another voter's, over one connection to it alone. Not for
 //! restoring, and not for a cluster without a quorum: there nothing proves whose data is right.
@@ -11,6 +11,7 @@
 
 #[expect(clippy::doc_markdown, reason = "the markup of Ansible's documentation")]
 pub mod args;
+pub mod beside;
 pub mod live;
 pub mod name;
 pub mod plan;

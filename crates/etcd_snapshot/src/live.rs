@@ -11,6 +11,7 @@ use etcd_cluster::{Access, Cluster, Connection, MemberId};
 use tokio::time::timeout;
 
 use crate::args::{Endpoints, Goal, Present, Wanted};
+use crate::beside;
 use crate::name;
 use crate::plan;
 use crate::state::{About, Checked, File, Observed, Step};
@@ -41,7 +42,7 @@ impl Snapshots {
     /// Prepares; sends nothing.
     pub fn open(wanted: &Wanted) -> Result<Self> {
         let cluster = match &wanted.goal {
-            Goal::Verified(_) => None,
+            Goal::Verified(_) | Goal::Listed(..) | Goal::Pruned(..) => None,
             Goal::Present(_) => Some(cluster(&wanted.cluster)?),
         };
         Ok(Self {
@@ -66,13 +67,37 @@ impl Snapshots {
                 })
             }
             Goal::Present(present) => self.present(&present).await,
+            Goal::Listed(dest, verify) => self.offline(&dest, verify).await,
+            Goal::Pruned(dest, _) => self.offline(&dest, true).await,
         }
+    }
+
+    /// A directory, whatever clusters its files are of.
+    async fn offline(&mut self, dest: &Path, verify: bool) -> Result<Observed> {
+        let at = dest.to_owned();
+        let listing = blocking(move || store::list(&at, None)).await?;
+        let since = Instant::now();
+        let mut files = listing.files;
+        files.sort_by(|a, b| b.name.cmp(&a.name));
+        for file in &mut files {
+            let path = dest.join(&file.name);
+            if verify && !self.looked && since.elapsed() < VERIFYING {
+                self.verified(&path).await?;
+            }
+            match self.remembered(&path) {
+                Some(known) => *file = known,
+                None => file.about = store::read_about(&path),
+            }
+        }
+        self.looked = true;
+        let (dest, exposed) = (dest.display().to_string(), listing.exposed);
+        Ok(Observed { dest, files, exposed, ..Observed::default() })
     }
 
     async fn present(&mut self, present: &Present) -> Result<Observed> {
         let reading = self.read(false).await?;
         let (dest, id) = (present.dest.clone(), reading.cluster_id);
-        let listing = blocking(move || store::list(&dest, id)).await?;
+        let listing = blocking(move || store::list(&dest, Some(id))).await?;
         if !self.looked {
             self.remains.clone_from(&listing.remains);
         }
@@ -142,19 +167,25 @@ impl Snapshots {
 
     /// Sends one step.
     pub async fn apply(&mut self, step: &Step, observed: &Observed) -> Result<Applied> {
-        let Goal::Present(present) = self.goal.clone() else { return Ok(Applied::Sent) };
-        match step {
-            Step::Clean => store::clean(&present.dest, &observed.remains)?,
-            Step::Delete(name) => {
-                // What was read to its end, and has not changed since.
-                if !self.remembered(&present.dest.join(name)).is_some_and(|file| file.is_valid()) {
-                    bail!("delete {name}: it has changed since it was verified");
-                }
-                store::delete(&present.dest, name)?;
+        match (step, self.goal.clone()) {
+            (Step::Clean, Goal::Present(present)) => {
+                store::clean(&present.dest, &observed.remains)?;
             }
-            Step::Save(_) => self.save(&present, observed).await?,
+            (Step::Delete(name), Goal::Present(Present { dest, .. }) | Goal::Pruned(dest, _)) => {
+                self.delete(&dest, name)?;
+            }
+            (Step::Save(_), Goal::Present(present)) => self.save(&present, observed).await?,
+            _ => {}
         }
         Ok(Applied::Sent)
+    }
+
+    /// What was read to its end, and has not changed since.
+    fn delete(&self, dest: &Path, name: &str) -> Result<()> {
+        if !self.remembered(&dest.join(name)).is_some_and(|file| file.is_valid()) {
+            bail!("delete {name}: it has changed since it was verified");
+        }
+        store::delete(dest, name)
     }
 
     async fn save(&mut self, present: &Present, observed: &Observed) -> Result<()> {
@@ -165,9 +196,8 @@ impl Snapshots {
         let cluster = self.cluster.as_mut().context("reach a cluster: none was asked for")?;
         let member =
             cluster.to_member(reading, id).await.with_context(|| format!("reach member {id}"))?;
-        let label = reading.member(id).map_or_else(String::new, |member| member.name.clone());
-        let streamed =
-            timeout(self.timeout, stream(present, &member, (reading.cluster_id, id, label))).await;
+        let about = beside::about(reading, id);
+        let streamed = timeout(self.timeout, stream(present, &member, about)).await;
         let streamed = streamed.unwrap_or_else(|_| {
             bail!("read the stream: not whole within {} s", self.timeout.as_secs())
         });
@@ -183,11 +213,8 @@ impl Snapshots {
 }
 
 /// From one endpoint to a file that has its name.
-async fn stream(
-    present: &Present,
-    member: &Connection,
-    (cluster, id, label): (MemberId, MemberId, String),
-) -> Result<File> {
+async fn stream(present: &Present, member: &Connection, mut about: About) -> Result<File> {
+    let (cluster, id) = (about.cluster_id, about.member_id);
     let before = same(member.status().await.context("ask it about itself")?, cluster, id)?;
     let taken_at = name::millis(SystemTime::now());
     let name = name::of(cluster, taken_at);
@@ -210,17 +237,10 @@ async fn stream(
     }
     let whole = verifier.finish().map_err(|why| anyhow::anyhow!("verify the stream: {why}"))?;
     let after = same(member.status().await.context("ask it about itself")?, cluster, id)?;
-    let about = About {
-        cluster_id: cluster,
-        member_id: id,
-        member: label,
-        etcd_version: before.version,
-        revision: before.revision,
-        revision_at_most: after.revision,
-        taken_at: name::show(taken_at),
-        sha256: whole.sha256.clone(),
-        size: whole.size,
-    };
+    about.k3s_token_fingerprints = beside::k3s_tokens(member).await.context("look for k3s")?;
+    (about.etcd_version, about.taken_at) = (before.version, name::show(taken_at));
+    (about.revision, about.revision_at_most) = (before.revision, after.revision);
+    (about.sha256, about.size) = (whole.sha256.clone(), whole.size);
     part.finish(&about).await?;
     Ok(File {
         name,

@@ -1,5 +1,6 @@
 //! The decision.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ansible_module::{Kind, Limit, Refusal};
@@ -8,6 +9,7 @@ use etcd_cluster::reading::{AlarmKind, Reading};
 use etcd_cluster::{Doubt, Evidence, Member, MemberId};
 
 use crate::args::{Goal, Present, Wanted};
+use crate::name;
 use crate::refuse::Unsafe;
 use crate::state::{Checked, File, Observed, Step, Validity};
 
@@ -16,7 +18,25 @@ pub fn plan(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, Refusal> 
     match &wanted.goal {
         Goal::Verified(_) => verified(observed).map(|()| vec![]),
         Goal::Present(present) => self::present(present, observed),
+        Goal::Listed(..) => Ok(vec![]),
+        Goal::Pruned(_, keep) => Ok(pruned(*keep, observed)),
     }
+}
+
+/// Of each cluster the oldest beyond the number, the oldest first; what is not known to be whole is not counted.
+fn pruned(keep: usize, observed: &Observed) -> Vec<Step> {
+    let mut seen: BTreeMap<MemberId, usize> = BTreeMap::new();
+    let mut deletes = vec![];
+    for file in observed.newest_first().into_iter().filter(|file| file.is_valid()) {
+        let Some((cluster, _)) = name::read(&file.name) else { continue };
+        let count = seen.entry(cluster).or_default();
+        *count += 1;
+        if *count > keep {
+            deletes.push(Step::Delete(file.name.clone()));
+        }
+    }
+    deletes.reverse();
+    deletes
 }
 
 fn verified(observed: &Observed) -> Result<(), Refusal> {

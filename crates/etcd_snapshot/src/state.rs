@@ -87,6 +87,41 @@ pub struct About {
     pub sha256: String,
     /// Bytes of the file.
     pub size: u64,
+    /// All members as they were listed then: a restore makes new ones.
+    pub members: Vec<Listed>,
+    /// The hash of its keys that the member agreed on with another voter, where that was compared.
+    pub hashkv: Option<HashKv>,
+    /// k3s: what tells the server tokens apart that encrypt the bootstrap data in it, each the first 12 digits of the token's SHA-256.
+    /// k3s has them as names of keys, so that no token is read here; a restore needs the token itself.
+    pub k3s_token_fingerprints: Vec<String>,
+}
+
+/// Holds one member as it was listed.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Listed {
+    /// Its id.
+    pub id: MemberId,
+    /// Its name.
+    pub name: String,
+    /// Whether it had no vote.
+    pub learner: bool,
+    /// Where the others reached it.
+    pub peer_urls: Vec<String>,
+    /// Its version, where it answered.
+    pub version: String,
+}
+
+/// Holds a comparable hash.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HashKv {
+    /// Of all keys up to here.
+    pub revision: i64,
+    /// After this compaction.
+    pub compact_revision: i64,
+    /// CRC-32.
+    pub hash: u32,
 }
 
 /// Holds the outcome of verifying one file.
@@ -167,6 +202,33 @@ pub struct View {
     pub revision_at_most: Option<i64>,
     /// Names of all snapshots of this cluster in the directory that are not known to be invalid, the newest first.
     pub snapshots: Vec<String>,
+    /// What is known of each file in the directory with a name of this module: of this cluster, or with O(state=listed) and O(state=pruned) of every one.
+    pub files: Vec<ViewFile>,
+}
+
+/// One file.
+#[derive(Clone, PartialEq, Debug, Serialize, Returns)]
+pub struct ViewFile {
+    /// Its name.
+    pub name: String,
+    /// V(valid) when it was read to its end and is whole, V(unread) when it was not read, else why it is not.
+    pub validity: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was begun, RFC 3339.
+    pub taken_at: String,
+    /// Id of its cluster, hexadecimal.
+    pub cluster_id: String,
+    /// Name of the member it was taken from.
+    pub member: Option<String>,
+    /// Version of etcd of that member.
+    pub etcd_version: Option<String>,
+    /// It holds at least this revision.
+    pub revision: Option<i64>,
+    /// Names of the members then.
+    pub members: Vec<String>,
+    /// Fingerprints of the server tokens of k3s, the first 12 hexadecimal digits of their SHA-256.
+    pub k3s_token_fingerprints: Vec<String>,
 }
 
 /// What of an observation is shown.
@@ -187,7 +249,30 @@ pub fn view(observed: &Observed) -> View {
     let cluster = observed.cluster.as_ref().map(|reading| reading.cluster_id.to_string());
     let view = newest
         .map_or_else(|| shown(None, &File::default(), vec![]), |file| shown(path, file, vec![]));
-    View { cluster_id: cluster, snapshots: names, ..view }
+    let there = observed.files.iter().filter(|file| !file.name.is_empty());
+    let files = there.map(file_view).collect();
+    View { cluster_id: cluster.or(view.cluster_id), snapshots: names, files, ..view }
+}
+
+fn file_view(file: &File) -> ViewFile {
+    let about = file.about.as_ref();
+    let cluster = name::read(&file.name).map(|(cluster, _)| cluster.to_string());
+    ViewFile {
+        name: file.name.clone(),
+        validity: match &file.validity {
+            Validity::Valid => "valid".to_owned(),
+            Validity::Unread => "unread".to_owned(),
+            Validity::Invalid(why) => why.clone(),
+        },
+        size: file.size,
+        taken_at: name::show(file.taken_at),
+        cluster_id: cluster.unwrap_or_default(),
+        member: about.map(|about| about.member.clone()),
+        etcd_version: about.map(|about| about.etcd_version.clone()),
+        revision: about.map(|about| about.revision),
+        members: about.iter().flat_map(|a| a.members.iter().map(|m| m.name.clone())).collect(),
+        k3s_token_fingerprints: about.map(|a| a.k3s_token_fingerprints.clone()).unwrap_or_default(),
+    }
 }
 
 fn shown(path: Option<String>, file: &File, snapshots: Vec<String>) -> View {
@@ -206,6 +291,7 @@ fn shown(path: Option<String>, file: &File, snapshots: Vec<String>) -> View {
         revision: about.map(|about| about.revision),
         revision_at_most: about.map(|about| about.revision_at_most),
         snapshots,
+        files: vec![],
     }
 }
 

@@ -32,8 +32,8 @@ pub struct Listing {
     pub exposed: bool,
 }
 
-/// Lists the directory; one that is missing is empty.
-pub fn list(dest: &Path, cluster: MemberId) -> Result<Listing> {
+/// Lists the directory, of one cluster or of all; one that is missing is empty.
+pub fn list(dest: &Path, cluster: Option<MemberId>) -> Result<Listing> {
     let about = match fs::metadata(dest) {
         Ok(about) => about,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Listing::default()),
@@ -54,11 +54,15 @@ pub fn list(dest: &Path, cluster: MemberId) -> Result<Listing> {
             continue;
         }
         match name::read(&name) {
-            Some((of, taken_at)) if of == cluster => {
-                listing.files.push(File { name, taken_at, ..File::default() });
+            Some((of, taken_at)) if cluster.is_none_or(|cluster| of == cluster) => {
+                let size = entry.metadata().map_or(0, |about| about.len());
+                listing.files.push(File { name, taken_at, size, ..File::default() });
             }
             Some(_) => {}
-            None => listing.remains.extend(is_remainder(dest, &name, cluster).then_some(name)),
+            None => {
+                let left = cluster.is_some_and(|cluster| is_remainder(dest, &name, cluster));
+                listing.remains.extend(left.then_some(name));
+            }
         }
     }
     listing.remains.sort();
@@ -166,7 +170,7 @@ pub fn verify(path: &Path) -> Result<Option<File>> {
 }
 
 /// What lies beside a file, if it can be read: nothing is decided by it.
-fn read_about(path: &Path) -> Option<About> {
+pub fn read_about(path: &Path) -> Option<About> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(ABOUT);
     serde_json::from_slice(&fs::read(beside).ok()?).ok()

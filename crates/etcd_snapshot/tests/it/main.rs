@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod cases;
+mod kept;
 mod laws;
 mod live;
 mod torn;
