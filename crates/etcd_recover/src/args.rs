@@ -23,7 +23,11 @@ use std::{
 ///
 /// For plain etcd and kubeadm. Data directory and certificates are copied to O(backup_dir) first.
 #[derive(Options, Debug)]
-#[options(required_if = "state=recovered:confirm", required_if = "state=fenced:confirm")]
+#[options(
+    required_if = "state=recovered:confirm",
+    required_if = "state=fenced:confirm",
+    required_by = "snapshot:peer_url"
+)]
 pub struct Args {
     /// What is wanted.
     #[option(default = "surveyed")]
@@ -50,6 +54,18 @@ pub struct Args {
     /// Program of etcd, of the version that wrote the data. It runs once, reachable by nobody.
     #[option(default = "etcd")]
     pub etcd: PathBuf,
+    /// Restore this snapshot on this host, instead of its own data: where no survivor is left, or none that is whole. Members of the restored cluster have other ids.
+    ///
+    /// What was written after the snapshot is lost. The file must have been verified (M(quorate.controlplane.etcd_snapshot)).
+    pub snapshot: Option<PathBuf>,
+    /// Program C(etcdutl) of the version of etcd, for O(snapshot).
+    #[option(default = "etcdutl")]
+    pub etcdutl: PathBuf,
+    /// Peer URL of the member on this host, for O(snapshot).
+    pub peer_url: Option<String>,
+    /// How far the revision of a restored snapshot is raised, and all before marked as compacted: watchers of the lost time must not see revisions go back.
+    #[option(default = "1000000000")]
+    pub bump_revision: u64,
     /// Where data and certificates are copied to before anything is changed, and where manifests are set aside.
     #[option(default = "/var/lib/quorate/etcd-recover")]
     pub backup_dir: PathBuf,
@@ -82,6 +98,19 @@ pub enum State {
     Recovered,
 }
 
+/// What to restore.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Restore {
+    /// The snapshot.
+    pub snapshot: PathBuf,
+    /// The program.
+    pub etcdutl: PathBuf,
+    /// Where peers will reach the member.
+    pub peer_url: String,
+    /// How far the revision is raised.
+    pub bump: u64,
+}
+
 /// The arguments after validation.
 #[derive(Clone, Debug)]
 pub struct Wanted {
@@ -105,6 +134,8 @@ pub struct Wanted {
     pub unit: Option<String>,
     /// The program.
     pub etcd: PathBuf,
+    /// What to restore, instead of the data.
+    pub restore: Option<Restore>,
     /// Copies, and manifests set aside.
     pub backup_dir: PathBuf,
     /// Certificates.
@@ -133,6 +164,13 @@ pub fn wanted(args: Args) -> Result<Wanted, BadArgs> {
             args.backup_dir.display()
         )));
     }
+    let restore = match (args.snapshot, args.peer_url) {
+        (Some(snapshot), Some(peer_url)) => {
+            absolute("snapshot", &snapshot)?;
+            Some(Restore { snapshot, etcdutl: args.etcdutl, peer_url, bump: args.bump_revision })
+        }
+        _ => None,
+    };
     let survey = |(at, map): (usize, Map<String, Json>)| {
         serde_json::from_value(Json::Object(map)).map_err(|error| {
             BadArgs::new(format!(
@@ -151,6 +189,7 @@ pub fn wanted(args: Args) -> Result<Wanted, BadArgs> {
         manifest: args.manifest,
         unit: args.unit.filter(|unit| !unit.trim().is_empty()),
         etcd: args.etcd,
+        restore,
         backup_dir: args.backup_dir,
         pki: args.pki,
         endpoints: args.endpoints,

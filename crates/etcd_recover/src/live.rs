@@ -63,6 +63,7 @@ impl Live {
             serves: local.running && self.serves(&local).await,
             others: others.cloned().collect(),
             aside,
+            replaced: self.places.replaced()?,
             remainder: processes.iter().any(|process| process.forced),
             by_kubelet,
             parked,
@@ -158,6 +159,7 @@ impl Live {
                     .await?
                     .with_context(|| format!("keep the log up to entry {index}"))?;
             }
+            Step::Restore(_) => self.restore(observed).await?,
             Step::Force(_) => self.force(observed).await?,
             Step::AwaitStopped | Step::AwaitServing => {}
         }
@@ -211,6 +213,37 @@ impl Live {
         let synced = tokio::task::spawn_blocking(move || sync_tree(&copied)).await?;
         synced.context("write the copy to the disk")?;
         file::rename(&part, to).map(|_| ())
+    }
+
+    /// Made beside, and put in place by two renames: between them there is no data, and the next run restores again.
+    async fn restore(&self, observed: &Observed) -> Result<()> {
+        let (data, _) = self.places.data()?;
+        self.unused(&data)?;
+        let restore = self.wanted.restore.as_ref().context("find the snapshot: none was named")?;
+        ensure!(observed.backed_up, "touch the data: it was not copied");
+        let part = &self.places.restoring;
+        file::remove_all(part)?;
+        // who confirmed a cluster that has no data here finds it again by the name of the data it replaced
+        let given = self.wanted.confirm.split(' ').next().unwrap_or_default();
+        let id =
+            Some(observed.local.cluster_id.as_str()).filter(|id| !id.is_empty()).unwrap_or(given);
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let command = Command::new(text(&restore.etcdutl))
+            .args(["snapshot".into(), "restore".into(), text(&restore.snapshot)])
+            .args(["--data-dir".into(), text(part), "--name".into(), self.name.clone()])
+            .args(["--initial-cluster".into(), format!("{}={}", self.name, restore.peer_url)])
+            .args(["--initial-advertise-peer-urls", &restore.peer_url])
+            .args(["--initial-cluster-token", &format!("quorate-{id}")])
+            .args(["--bump-revision", &restore.bump.to_string(), "--mark-compacted"]);
+        command.deadline(self.wanted.timeout).run().await.context("restore the snapshot")?;
+        let copied = part.clone();
+        tokio::task::spawn_blocking(move || sync_tree(&copied)).await??;
+        let old = self.wanted.data_dir.join(format!("{}{id}", survey::REPLACED));
+        if !file::rename(&data, &old)? {
+            file::make_dir(&old, 0o700)?;
+        }
+        file::rename(part.join("member"), &self.places.member)?;
+        file::remove_all(part).map(|_| ())
     }
 
     async fn force(&self, observed: &Observed) -> Result<()> {

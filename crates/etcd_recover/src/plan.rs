@@ -3,7 +3,7 @@
 use crate::{
     args::{State, Wanted},
     refuse::Unsafe,
-    state::{Observed, Step, rank},
+    state::{Observed, Step, Survey, rank},
 };
 use ansible_module::{Limit, Refusal};
 use std::{collections::BTreeSet, time::Duration};
@@ -38,8 +38,11 @@ fn confirmed(wanted: &Wanted, observed: &Observed) -> Result<(), Refusal> {
     let local = &observed.local;
     let expected = format!("{} {}", local.cluster_id, local.name);
     let given = &wanted.confirm;
-    let by_name = given.split_once(' ').is_some_and(|(_, name)| name == local.name);
-    if *given == expected || (wanted.state == State::Fenced && !local.has_data && by_name) {
+    let (cluster, name) = given.split_once(' ').unwrap_or_default();
+    // a cluster can only be held against data; that of a snapshot took the place of the one that was confirmed
+    let gone = !local.has_data && (wanted.state == State::Fenced || wanted.restore.is_some());
+    let restored = local.is_alone() && observed.replaced.iter().any(|id| id == cluster);
+    if *given == expected || (name == local.name && !cluster.is_empty() && (gone || restored)) {
         return Ok(());
     }
     Err(Unsafe::NotConfirmed { given: given.clone(), expected }.into())
@@ -67,7 +70,7 @@ fn stop(observed: &Observed) -> Result<Vec<Step>, Refusal> {
 
 fn recover(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, Refusal> {
     let local = &observed.local;
-    if !local.has_data {
+    if !local.has_data && wanted.restore.is_none() {
         return Err(Unsafe::NoData { name: local.name.clone() }.into());
     }
     confirmed(wanted, observed)?;
@@ -76,16 +79,20 @@ fn recover(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, Refusal> {
     }
     may_recover(wanted, observed)?;
     let mut steps = stop(observed)?;
-    if observed.aside {
+    if observed.aside && wanted.restore.is_none() {
         steps.push(Step::TakeBack);
     }
     if !observed.backed_up {
         steps.push(Step::Backup(observed.backup.clone()));
     }
-    if local.commit < local.last_index {
-        steps.push(Step::KeepTail(local.last_index));
+    if let Some(restore) = &wanted.restore {
+        steps.push(Step::Restore(restore.snapshot.to_string_lossy().into_owned()));
+    } else {
+        if local.commit < local.last_index {
+            steps.push(Step::KeepTail(local.last_index));
+        }
+        steps.push(Step::Force(format!("\"{}\" ({})", local.name, local.member_id)));
     }
-    steps.push(Step::Force(format!("\"{}\" ({})", local.name, local.member_id)));
     let parked: Vec<String> = observed.parked.iter().chain(&observed.manifests).cloned().collect();
     steps.extend(start(observed, parked));
     Ok(steps)
@@ -123,14 +130,15 @@ fn start(observed: &Observed, parked: Vec<String>) -> Vec<Step> {
 fn may_recover(wanted: &Wanted, observed: &Observed) -> Result<(), Unsafe> {
     let local = &observed.local;
     let name = || local.name.clone();
-    if let Some(why) = &local.damage {
+    if let Some(why) = local.damage.as_ref().filter(|_| wanted.restore.is_none()) {
         return Err(Unsafe::Damaged { name: name(), why: why.clone() });
     }
     if observed.serves {
         return Err(Unsafe::HasQuorum { name: name() });
     }
     let with_data = observed.others.iter().filter(|survey| survey.has_data);
-    if let Some(other) = with_data.clone().find(|survey| survey.cluster_id != local.cluster_id) {
+    let foreign = |survey: &&&Survey| local.has_data && survey.cluster_id != local.cluster_id;
+    if let Some(other) = with_data.clone().find(|survey| foreign(&survey)) {
         let (theirs, cluster) = (other.name.clone(), other.cluster_id.clone());
         return Err(Unsafe::OtherCluster {
             name: theirs,
@@ -146,12 +154,14 @@ fn may_recover(wanted: &Wanted, observed: &Observed) -> Result<(), Unsafe> {
     match best
         .filter(|best| (best.last_term, best.last_index) > (local.last_term, local.last_index))
     {
-        Some(best) if best.damage.is_none() && !wanted.accept_older => Err(Unsafe::OlderSurvivor {
-            name: name(),
-            has: (local.last_term, local.last_index),
-            best: best.name,
-            holds: (best.last_term, best.last_index),
-        }),
+        Some(best) if best.damage.is_none() && !wanted.accept_older && wanted.restore.is_none() => {
+            Err(Unsafe::OlderSurvivor {
+                name: name(),
+                has: (local.last_term, local.last_index),
+                best: best.name,
+                holds: (best.last_term, best.last_index),
+            })
+        }
         _ => room(observed),
     }
 }
@@ -168,7 +178,8 @@ fn fenced(wanted: &Wanted, observed: &Observed) -> Result<(), Unsafe> {
     let surveyed = observed.others.iter().map(|survey| survey.name.clone());
     let mut proven: BTreeSet<String> = surveyed.chain(wanted.stopped.iter().cloned()).collect();
     proven.remove(&local.name);
-    let needed = local.voters.len().saturating_sub(1).max(1);
+    let voters = observed.others.iter().chain([local]).map(|survey| survey.voters.len());
+    let needed = voters.max().unwrap_or_default().saturating_sub(1).max(1);
     if open.is_empty() && proven.len() >= needed {
         return Ok(());
     }
@@ -188,7 +199,7 @@ fn room(observed: &Observed) -> Result<(), Unsafe> {
 pub fn limit(wanted: &Wanted, step: &Step) -> Limit {
     Limit::fail(match step {
         Step::AwaitStopped | Step::AwaitServing => Duration::from_mins(3),
-        Step::Backup(_) | Step::Force(_) | Step::KeepTail(_) => wanted.timeout,
+        Step::Backup(_) | Step::Restore(_) | Step::Force(_) | Step::KeepTail(_) => wanted.timeout,
         _ => Duration::from_mins(2),
     })
 }
@@ -201,8 +212,13 @@ pub fn warnings(wanted: &Wanted, observed: &Observed) -> Vec<String> {
     let older = wanted
         .accept_older
         .then(|| "accept_older: entries that only another survivor holds are lost".to_owned());
-    let unsurveyed = observed.others.is_empty().then(|| {
+    let restored = wanted
+        .restore
+        .is_some()
+        .then(|| "restored from a snapshot: what was written after it is lost".to_owned());
+    let survivor = wanted.restore.is_none() && observed.others.is_empty();
+    let unsurveyed = survivor.then(|| {
         "no other host was surveyed: whether another survivor holds more is not known".to_owned()
     });
-    older.into_iter().chain(unsurveyed).collect()
+    older.into_iter().chain(restored).chain(unsurveyed).collect()
 }

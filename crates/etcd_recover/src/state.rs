@@ -72,6 +72,9 @@ pub struct Observed {
     /// Its data is set aside.
     #[serde(default)]
     pub aside: bool,
+    /// Ids of clusters whose data on this host a restored snapshot took the place of.
+    #[serde(default)]
+    pub replaced: Vec<String>,
     /// The run of etcd that an earlier recovery left.
     #[serde(default)]
     pub remainder: bool,
@@ -128,6 +131,8 @@ pub enum Step {
     KeepTail(u64),
     /// The member is the only voter.
     Force(String),
+    /// A snapshot takes the place of the data.
+    Restore(String),
     /// The manifests are back.
     Unpark(Vec<String>),
     /// The unit runs.
@@ -158,6 +163,7 @@ impl fmt::Display for Step {
             Self::Backup(to) => write!(f, "copy data and certificates to {to}"),
             Self::KeepTail(index) => write!(f, "keep every entry of the log up to {index}"),
             Self::Force(label) => write!(f, "make {label} the only voter"),
+            Self::Restore(path) => write!(f, "restore snapshot {path} as a cluster of its own"),
             Self::Unpark(names) => write!(f, "put the manifests {} back", names.join(", ")),
             Self::StartUnit => f.write_str("enable and start the unit of etcd"),
             Self::AwaitServing => f.write_str("wait until it serves as the only voter"),
@@ -186,6 +192,12 @@ pub fn project(observed: &Observed, step: &Step) -> Observed {
         Step::Backup(_) => next.backed_up = true,
         Step::KeepTail(index) => local.commit = *index,
         Step::Force(_) => local.voters = vec![local.member_id.clone()],
+        Step::Restore(_) => {
+            // the ids are made by the restore; until then nobody knows them
+            next.replaced.push(local.cluster_id.clone());
+            (local.has_data, local.damage, next.aside) = (true, None, false);
+            local.voters = vec![local.member_id.clone()];
+        }
         Step::Unpark(names) => {
             next.parked.clear();
             next.manifests.extend(names.iter().cloned());

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 /// The name under which data is set aside. etcd starts on an empty `member` without looking at it.
 pub const ASIDE: &str = "member.fenced";
+/// Data that a restored snapshot took the place of, with the id of its cluster.
+pub const REPLACED: &str = "member.before-";
 /// What kubeadm's kubelet starts beside etcd, and what writes into it.
 const USERS: [&str; 1] = ["kube-apiserver.yaml"];
 
@@ -21,6 +23,8 @@ pub struct Places {
     pub member: PathBuf,
     /// The same, set aside.
     pub aside: PathBuf,
+    /// Where a snapshot is restored first, on the same file system.
+    pub restoring: PathBuf,
     /// Manifests that the kubelet follows.
     pub manifests: PathBuf,
     /// Manifests that are set aside.
@@ -36,6 +40,7 @@ impl Places {
         Self {
             member: wanted.data_dir.join("member"),
             aside: wanted.data_dir.join(ASIDE),
+            restoring: wanted.data_dir.join("restore.part"),
             manifests: wanted.manifest.parent().unwrap_or(Path::new("/")).to_owned(),
             parked: wanted.backup_dir.join("manifests"),
             manifest: manifest.into_owned(),
@@ -47,6 +52,12 @@ impl Places {
         let aside =
             !file::exists(self.member.join("wal"))? && file::exists(self.aside.join("wal"))?;
         Ok(if aside { (self.aside.clone(), true) } else { (self.member.clone(), false) })
+    }
+
+    /// Clusters whose data a restored snapshot took the place of.
+    pub fn replaced(&self) -> Result<Vec<String>> {
+        let names = file::list(self.member.parent().unwrap_or(Path::new("/")))?;
+        Ok(names.iter().filter_map(|name| name.strip_prefix(REPLACED)).map(str::to_owned).collect())
     }
 
     /// Those of our manifests that lie in a directory.

@@ -144,6 +144,47 @@ async fn a_running_survivor_without_a_quorum_and_one_that_is_damaged_are_refused
     assert_eq!(damaged.refusal(), "damaged", "{}", damaged.json);
 }
 
+#[tokio::test]
+async fn a_snapshot_is_restored_where_no_log_is_whole() {
+    let mut etcd = Etcd::start(3).await.unwrap();
+    write(&etcd, 0, 0..50).await;
+    let mut stream = etcd.client(0).await.unwrap().snapshot().await.unwrap();
+    let mut bytes = vec![];
+    while let Some(part) = stream.message().await.unwrap() {
+        bytes.extend_from_slice(part.blob());
+    }
+    let file = etcd.root().join("snapshot.db");
+    fs::write(&file, &bytes).unwrap();
+    write(&etcd, 0, 50..60).await;
+    (0..3).for_each(|at| etcd.kill(at));
+    let cp1 = survey(&etcd, 0);
+    let args = json!({
+        "state": "recovered", "confirm": confirm(&cp1), "others_stopped": ["cp2", "cp3"],
+        "snapshot": file, "peer_url": etcd.peer_url(0), "etcdutl": artefacts::etcdutl().unwrap(),
+    });
+    let mut cut = args.clone();
+    fs::write(etcd.root().join("cut.db"), &bytes[..bytes.len() / 2]).unwrap();
+    cut["snapshot"] = json!(etcd.root().join("cut.db"));
+    let failed = call(&etcd, 0, &cut).run();
+    assert!(
+        failed.failed() && survey(&etcd, 0)["cluster_id"] == cp1["cluster_id"],
+        "{}",
+        failed.json
+    );
+    let reply = call(&etcd, 0, &args).run();
+    assert!(must(&reply).changed() && reply.json["recovered"] == json!(true), "{}", reply.json);
+    assert!(!must(&call(&etcd, 0, &args).run()).changed());
+    etcd.restart(0).unwrap();
+    etcd.serves(0).await.unwrap();
+    assert_eq!(count(&etcd, 0).await, 50, "what the snapshot held");
+    let mut client = etcd.client(0).await.unwrap();
+    let revision = client.get("x", None).await.unwrap().header().unwrap().revision();
+    assert!(revision > 1_000_000_000, "revisions do not go back: {revision}");
+    let past = etcd_client::GetOptions::new().with_revision(revision - 5);
+    assert!(client.get("x", Some(past)).await.unwrap_err().to_string().contains("compacted"));
+    assert!(!must(&call(&etcd, 0, &args).run()).changed());
+}
+
 #[test]
 fn arguments_are_judged_before_anything_is_looked_at() {
     let msg = |args: Json| Call::new(PROGRAM, &args).run().msg().to_owned();
