@@ -21,6 +21,13 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.quorate.controlplane.plugins.plugin_utils import carried, core, fetch, holder, shell
 
 
+class Silence:
+    """Of a program that ended without a reply."""
+
+    def __init__(self, why):
+        self.why = why
+
+
 class ActionModule(ActionBase):
     """The one dispatcher of the collection."""
 
@@ -33,7 +40,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
-        name = self._task.resolved_action or self._task.action
+        name = core.module(self._task)
         validator, options = carried.validator(name.rsplit('.', 1)[-1])
         args = core.plain(self._task.args)
         self._add_holder(options, args)
@@ -82,15 +89,21 @@ class ActionModule(ActionBase):
         if reply is None:
             # Nothing ran (su or sudo wants a terminal): Ansible's own way gives it one.
             return self._run_stock(name, {k: v for k, v in args.items() if not k.startswith('_ansible_')}, task_vars)
+        if isinstance(reply, Silence) and (machine := self._damaged(hashes, directory)):
+            reply = machine
         if isinstance(reply, str):
             self._upload(reply, hashes, directory)
             reply = self._exec(run, words)
+        if isinstance(reply, Silence):
+            raise AnsibleActionFail(
+                f'the program ended without a reply: {reply.why}; what it did is unknown: run the task again, it starts from what it observes'
+            )
         if not isinstance(reply, dict):
             raise AnsibleActionFail('the program was stored on the target and is not there any more')
         return reply
 
     def _exec(self, command, words):
-        """Answers with the program's reply, with the machine's name where the program is absent, or None where nothing ran."""
+        """Answers with the program's reply, or its `Silence`; with the machine's name where it is absent; or None where nothing ran."""
         done = self._start(command, words.encode())
         out, err = done.get('stdout', ''), done.get('stderr', '')
         if shell.STARTED not in out:
@@ -107,15 +120,17 @@ class ActionModule(ActionBase):
             text, warnings = _filter_non_json_lines(out, objects_only=True)
             reply = json.loads(text)
         except ValueError:
-            raise AnsibleActionFail(
-                f'the program ended without a reply: exit status {done.get("rc")}, standard error "{err.strip()[-1024:]}"; '
-                'what it did is unknown: run the task again, it starts from what it observes'
-            ) from None
+            return Silence(f'exit status {done.get("rc")}, standard error "{err.strip()[-1024:]}"')
         # An action's own `_ansible_*` keys steer the controller; a target has no say in that.
         reply = {key: value for key, value in reply.items() if not key.startswith('_ansible_')}
         if warnings:
             reply['warnings'] = list(reply.get('warnings') or []) + list(warnings)
         return reply
+
+    def _damaged(self, hashes, directory):
+        """Removes the program on the target if it is not ours, and answers with the machine's name; None where it is."""
+        done = self._low_level_execute_command(shell.check(hashes, directory), sudoable=True, in_data=b'\n')
+        return shell.word(done.get('stdout', ''), 'damaged')
 
     def _start(self, command, data):
         """Gives the command to the shell that is there, as `raw` does; a shell of its own where that is asked for, or that one is no POSIX shell."""

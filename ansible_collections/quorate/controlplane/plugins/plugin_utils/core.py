@@ -21,6 +21,14 @@ except ImportError:  # before 2.19
     _BuiltModule = None
 
 
+def module(task):
+    """The full name of the task's module; before 2.19 `resolved_action` is that of this collection's action plugin."""
+    collection, _, name = (task.resolved_action or task.action).rpartition('.')
+    if name == 'quorate':
+        name = task.action.rpartition('.')[2]
+    return f'{collection or "quorate.controlplane"}.{name}'
+
+
 def plain(value):
     """A value without Ansible's own types: before 2.19 an inline !vault is an object that plain `json.dumps` refuses."""
     try:

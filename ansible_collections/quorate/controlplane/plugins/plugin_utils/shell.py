@@ -40,18 +40,32 @@ def _directories(directory):
     return 'if [ -O / ]; then set -- ~root/.cache/quorate /var/cache/quorate; else set -- "$HOME/.cache/quorate"; fi'
 
 
+def _choose(hashes):
+    """Sets `m` to the machine and `s` to the name of its program."""
+    cases = ' '.join(f'{m}) s={hashes[a]};;' for m, a in MACHINES.items() if a in hashes)
+    return f'{MACHINE}; case $m in {cases} *) s=none;; esac'
+
+
 def run(hashes, directory, environment):
     """Runs the program with the JSON on standard input, or says which machine it is absent for."""
-    cases = ' '.join(f'{m}) s={hashes[a]};;' for m, a in MACHINES.items() if a in hashes)
     exports = f'export {environment}; ' if environment else ''
     return (
         # The first statement is one that csh and fish do not understand: they say nothing and end, and what follows is left to sh.
-        f'{_directories(directory)}; echo "{STARTED}"; {MACHINE}; case $m in {cases} *) s=none;; esac; '
+        f'{_directories(directory)}; echo "{STARTED}"; {_choose(hashes)}; '
         # No exec: where the program is killed the shell says so by its status; ssh itself would call the host unreachable.
         # -O: the directory is our own, so that nobody else can have put a file into it.
-        f'for d; do if [ -O "$d" ] && [ -x "$d/$s" ]; then {exports}"$d/$s" -; exit $?; fi; done; '
+        f'for d; do if [ -O "$d" ] && [ -O "$d/$s" ] && [ -x "$d/$s" ]; then {exports}"$d/$s" -; exit $?; fi; done; '
         # The JSON is read to its end, or the connection's writer meets a closed pipe.
         'cat >/dev/null; echo "quorate: absent $m"'
+    )
+
+
+def check(hashes, directory):
+    """Removes a program that is not what its name says, and says for which machine. Not done before each run: it takes longer than most tasks."""
+    return (
+        f'{_directories(directory)}; {_choose(hashes)}; '
+        'for d; do if [ -O "$d" ] && [ -e "$d/$s" ]; then h=$(sha256sum <"$d/$s"); '
+        'if [ "${h%% *}" != "$s" ]; then rm -rf -- "$d/$s"; echo "quorate: damaged $m"; fi; exit 0; fi; done'
     )
 
 
@@ -73,6 +87,8 @@ def store(digest, directory):
         f'echo "quorate: unstored what arrived has sha256 ${{h:-unknown}}, {digest} was sent"; exit 0; fi; '
         f'if ! mv -f "$t" "$d/{digest}"; then echo "quorate: unstored \\"$d/{digest}\\" could not be put in place"; exit 0; fi; '
         # Programs of earlier versions go; a few stay for other controllers and, in a shared home, other machines.
+        # So do pieces of uploads that were killed.
+        'find "$d/." ! -name . -prune -name ".new.*" -mtime +0 -exec rm -f -- {} +; '
         'cd "$d" && ls -t | tail -n +9 | while read -r f; do rm -f -- "$f"; done; '
         'echo "quorate: stored $d"; exit 0; '
         'done; '

@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 
 COLLECTION = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
+# The version of ansible-core under test; without it, that of the environment that runs pytest.
+BIN = Path(os.environ.get('QUORATE_ANSIBLE') or Path(sys.executable).parent)
 PASSWORD = 'correct-horse-battery'
 
 # What the action plugin needs of a program: the request from a file or from standard input, one JSON object as the reply.
@@ -30,6 +31,8 @@ request=$(cat "$1")
 shown=$(printf %s "$request" | sed 's/_ansible_/internal_/g')
 case $request in
     *'"mode": "die"'*) kill -KILL $$ ;;
+    *'"mode": "keep"'*) printf %s "$request" >"$HOME/kept" ;;
+    *'"mode": "slow"'*) echo $$ >"$HOME/slow"; sleep 30; rm -f "$HOME/slow" ;;
     *'"mode": "junk"'*) echo 'a line before' ;;
     *'"mode": "big"'*) printf '{"changed":false,"failed":false,"bytes":%s}\n' "${#request}"; exit 0 ;;
     *'"mode": "fetch"'*) path=$(printf %s "$request" | sed 's/.*"path": "\([^"]*\)".*/\1/')
@@ -37,14 +40,14 @@ case $request in
     *'"mode": "warn"'*) echo '{"changed":true,"failed":false,"warnings":["a word of warning"],"diff":{"before":{"a":1},"after":{"a":2}}}'; exit 0 ;;
     *'"mode": "lie"'*) printf '{"changed":false,"failed":false,"path":"/etc/passwd","sha256":"%064d"}\n' 0; exit 0 ;;
 esac
-printf '{"changed":true,"failed":false,"_ansible_no_log":false,"got":%s,"self":"%s","way":"%s","uid":%s,"marked":"%s","text":"{{ 1 + 1 }}"}\n' \
+printf '{"changed":true,"failed":false,"_ansible_no_log":false,"got":%s,"program":"%s","way":"%s","uid":%s,"marked":"%s","text":"{{ 1 + 1 }}"}\n' \
     "$shown" "$0" "$1" "$(id -u)" "$MARK"
 """
 
 SPEC = {
     'argument_spec': {
         'name': {'type': 'str', 'aliases': ['title']},
-        'mode': {'type': 'str', 'choices': ['plain', 'die', 'junk', 'big', 'fetch', 'lie', 'warn'], 'default': 'plain'},
+        'mode': {'type': 'str', 'choices': ['plain', 'die', 'junk', 'big', 'fetch', 'lie', 'warn', 'slow', 'keep'], 'default': 'plain'},
         'count': {'type': 'int'},
         'secret': {'type': 'str', 'no_log': True},
         'path': {'type': 'path'},
@@ -92,6 +95,8 @@ class Target:
     SETUP = r"""
 set -eu
 d=$1
+# A copy of the mount of a lab that is up would keep its disks busy.
+awk '$3 == "btrfs" && $2 ~ /quorate/ {print $2}' /proc/self/mounts | while read -r place; do umount --lazy "$place"; done
 mount -t tmpfs tmpfs /root; chmod 700 /root
 mount -t tmpfs tmpfs /home
 mount -t tmpfs tmpfs /var/cache
@@ -151,9 +156,9 @@ exec /usr/sbin/sshd -D -e -f "$d/sshd_config"
         return self.log.read_text().count('Starting session:')
 
     def inside(self, command):
-        """Looks at the target with root's eyes, in its own mounts."""
-        pid = self.process.pid
-        done = subprocess.run(['nsenter', f'--mount=/proc/{pid}/ns/mnt', 'sh', '-c', command], capture_output=True, text=True, check=False)
+        """Does something on the target with root's hands: in its own mounts, among its own processes."""
+        ns = f'/proc/{self.process.pid}/ns'
+        done = subprocess.run(['nsenter', f'--mount={ns}/mnt', f'--pid={ns}/pid_for_children', 'sh', '-c', command], capture_output=True, text=True, check=False)
         return done.stdout
 
     def stop(self):
@@ -198,6 +203,10 @@ class Controller:
         lines = results.read_text().splitlines() if results.exists() else []
         assert lines, f'{done.stdout}\n{done.stderr}'
         return [json.loads(line) for line in lines], done.stdout + done.stderr
+
+
+def pytest_configure(config):
+    config.addinivalue_line('markers', 'core: what is run with every version of ansible-core')
 
 
 @pytest.fixture(scope='session')

@@ -44,6 +44,7 @@ def run_every_module(controller, names):
     return results
 
 
+@pytest.mark.core
 def test_every_module_has_its_option_table(local, stage, names):
     results = run_every_module(with_stage(local, stage), names)
     for name, result in zip(names, results, strict=True):
@@ -52,6 +53,7 @@ def test_every_module_has_its_option_table(local, stage, names):
         assert result['msg'].startswith(unknown) or re.search(r'missing|is required', result['msg']), result
 
 
+@pytest.mark.core
 def test_the_real_program_runs_over_ssh(controller, stage, target):
     task = {'quorate.controlplane.haproxy_pool': {'server': 'cp2', 'state': 'drained', 'sockets': '/no/such.sock'}}
     results, _ = with_stage(controller, stage).play([task], user='root')
@@ -66,6 +68,7 @@ def doc(stage, home, *args):
     return json.loads(done.stdout)
 
 
+@pytest.mark.core
 def test_ansible_doc_lists_and_shows_every_module(stage, names, tmp_path):
     listed = doc(stage, tmp_path, '--json', '--list', 'quorate.controlplane')
     assert sorted(listed) == [f'quorate.controlplane.{name}' for name in names]

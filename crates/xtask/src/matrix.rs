@@ -1,0 +1,98 @@
+//! The action plugin with every version of ansible-core that it supports, and the collection under the tools that users run on it.
+
+use crate::{
+    run::{command, in_python_env, python_env, root, run_reading, say},
+    stage,
+    steps::Tally,
+};
+use anyhow::Context;
+use artefacts::{python_3_13_env, python_env as python_3_11_env};
+use std::path::{Path, PathBuf};
+
+/// What makes an environment out of the requirements of that name.
+type Maker = fn(&str, &Path) -> anyhow::Result<PathBuf>;
+
+/// Versions of ansible-core, each with the Python that it wants. The one of `requirements.txt` is not among them: with it the
+/// whole of the tests runs, with these the part that is marked `core`.
+const VERSIONS: &[(&str, Maker)] = &[
+    ("2.16", python_3_11_env),
+    ("2.17", python_3_11_env),
+    ("2.18", python_3_11_env),
+    ("2.20", python_3_13_env),
+    ("2.21", python_3_13_env),
+    ("2.22", python_3_13_env),
+];
+
+/// The core of the transport tests with every other version, then the tools.
+pub fn tally() -> anyhow::Result<Tally> {
+    let staged = stage::dev()?;
+    let mut tally = Tally::default();
+    for (version, make) in VERSIONS {
+        let bin = environment(version, *make)?.join("bin");
+        say(&format!("ansible-core {version}"));
+        tally.add(pytest("transport", &["-m", "core"], &staged, &bin)?);
+    }
+    let bin = environment("tools", python_3_11_env)?.join("bin");
+    tally.add(pytest("tools", &[], &staged, &bin)?);
+    Ok(tally)
+}
+
+fn environment(name: &str, make: Maker) -> anyhow::Result<PathBuf> {
+    let file = root().join(format!("crates/xtask/requirements-{name}.txt"));
+    make(&format!("ansible-{name}"), &file)
+        .with_context(|| format!("failed to make the environment of {}", file.display()))
+}
+
+/// Runs a folder of tests with Ansible's programs from `bin`.
+fn pytest(folder: &str, args: &[&str], staged: &Path, bin: &Path) -> anyhow::Result<Tally> {
+    let python = python_env()?.join("bin/python");
+    let tests = root().join("ansible_collections/quorate/controlplane/tests").join(folder);
+    let mut pytest =
+        command(python, ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "--color=no"]);
+    pytest
+        .args(args)
+        .arg(tests)
+        .env("QUORATE_STAGE", staged)
+        .env("QUORATE_ANSIBLE", bin)
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    in_python_env(&mut pytest)?;
+    let mut tally = Tally::default();
+    let passed = run_reading(&mut pytest, |line| tally.add(counts(line)))?;
+    if !passed && tally.failed == 0 {
+        tally.failed = 1;
+    }
+    Ok(tally)
+}
+
+/// Reads `1 failed, 3 passed, 2 deselected in 2.1s`.
+fn counts(line: &str) -> Tally {
+    let mut tally = Tally::default();
+    let Some((counts, _)) = line.rsplit_once(" in ") else { return tally };
+    for part in counts.trim_matches(['=', ' ']).split(", ") {
+        let Some((count, what)) = part.split_once(' ') else { return Tally::default() };
+        let Ok(count) = count.parse::<usize>() else { return Tally::default() };
+        match what {
+            "passed" => tally.passed += count,
+            "failed" | "error" | "errors" => tally.failed += count,
+            _ => {}
+        }
+    }
+    tally
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_of_pytest_is_read_and_no_other() {
+        let read = |line| {
+            let Tally { passed, failed } = counts(line);
+            (passed, failed)
+        };
+        assert_eq!(read("3 passed, 11 deselected in 1.26s"), (3, 0));
+        assert_eq!(read("== 1 failed, 2 passed, 1 error in 126.07s (0:02:06) =="), (2, 2));
+        assert_eq!(read("test_it.py: 3 passed out in 2"), (0, 0));
+        assert_eq!(read("made ansible-2.16 in 3.1 s"), (0, 0));
+    }
+}
