@@ -144,9 +144,9 @@ impl Fault {
         let begins = |(kind, c, text): &&(Kind, Code, &str)| {
             *c as i32 == code && matches!(kind, Kind::TimedOut) && bare.starts_with(text)
         };
-        // 3.5 answers "not capable" with another code
+        // 3.5 answers "not capable" with another code, and every version maps the missing starts to an error without one
         let loose = |(kind, _, text): &&(Kind, Code, &str)| {
-            matches!(kind, Kind::NotCapable) && *text == bare
+            matches!(kind, Kind::NotCapable | Kind::NotEnoughStarted) && *text == bare
         };
         let known = KNOWN
             .iter()
@@ -155,6 +155,8 @@ impl Fault {
             .or_else(|| KNOWN.iter().find(loose));
         let kind = match (known, code) {
             (Some((kind, ..)), _) => *kind,
+            // the same as "server stopped", from one layer below and without its code
+            (None, _) if bare == "raft: stopped" => Kind::Stopped,
             // hyper calls a request canceled whose connection ended before the answer
             (None, 1 | 2) if chain.contains("connection closed") => Kind::Unreachable,
             // canceled and deadline exceeded
@@ -281,6 +283,10 @@ mod tests {
         assert_eq!(kind(4, "Deadline expired before operation could complete"), Kind::Deadline);
         assert_eq!(kind(13, "whatever"), Kind::Other);
         assert_eq!(kind(2, "transport error"), Kind::Unreachable);
+        assert_eq!(kind(2, "raft: stopped"), Kind::Stopped);
+        // as the server really sends it: rpctypes' error for clients, which has no code
+        let unstarted = "etcdserver: re-configuration failed due to not enough started members";
+        assert_eq!(kind(2, unstarted), Kind::NotEnoughStarted);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "the counts are the result")]
 #![expect(clippy::struct_excessive_bools, reason = "independent rules, enumerated")]
 
+mod errors;
 mod evidence;
 mod gate;
 mod live;
