@@ -51,7 +51,7 @@ pub struct Args {
     /// Where the file system of the host is: another directory for an image that is mounted there.
     #[option(default = "/")]
     pub root: PathBuf,
-    /// How long each component and each program may take to answer.
+    /// How long a component may take to be ready, and a program to tell its version. A component that is not ready is asked again until then.
     #[option(default = "5")]
     pub timeout: Seconds,
 }

@@ -90,7 +90,7 @@ options:
       - "versions"
   timeout:
     description:
-      - "How long each component and each program may take to answer."
+      - "How long a component may take to be ready, and a program to tell its version. A component that is not ready is asked again until then."
     type: "str"
     default: "5"
 attributes:
@@ -208,6 +208,11 @@ clock:
     asked_at:
       description:
         - "O(asked_at)."
+      type: "float"
+      returned: "when known"
+    done:
+      description:
+        - "The same, when the report was complete."
       type: "float"
       returned: "when known"
     now:
