@@ -289,6 +289,11 @@ gate:
         - "The reason against it, for programs: V(quorum), V(join_in_flight) and others."
       type: "str"
       returned: "when known"
+    exception:
+      description:
+        - "What would be the reason against it without the permission given in O(if)."
+      type: "str"
+      returned: "when known"
     order:
       description:
         - "V(stop_first) or V(remove_first), where a running voter is removed."

@@ -9,17 +9,23 @@ from __future__ import annotations
 DOCUMENTATION = r'''
 ---
 module: "etcd_member"
-short_description: "Removes a member from an etcd cluster, or waits for one to become a voter"
+short_description: "Removes a member from an etcd cluster, waits for one to become a voter, or moves leadership"
 version_added: "0.1.0"
 description:
-  - "Removes a member from an etcd cluster, or waits for one to become a voter."
+  - "Removes a member from an etcd cluster, waits for one to become a voter, or moves leadership."
   - "Run it on a member that stays, or anywhere with certificates: all calls go to members other than the one that is removed."
   - "A voter is removed only when the quorum is proven to survive the whole operation in the worst case. Every member that stays is asked at its own client URL, twice and five seconds apart: a linearizable read works, it follows the same leader in the same term, its log is not behind, it has no alarm, and it lists the same members. What could not be seen counts as broken."
   - "Leadership is moved away first; afterwards the member is verified to be gone from the list of every peer, and alarms that it left behind are disarmed."
   - "Adding members is left to the distribution (C(kubeadm join), a k3s server that joins); O(state=voter) waits for that to be complete."
+  - "Works for the members of kubeadm, of k3s (by the Node's name as well as by the member's), and for etcd on its own."
 author:
   - "Quorate contributors (@quorate)"
 options:
+  allow_downtime:
+    description:
+      - "With O(state=follower): goes on where no other voter could lead, because there is but one, or two and the other is not healthy. Stopping the member then stops every write. What the gate would have said is a warning."
+    type: "bool"
+    default: false
   allow_single_member:
     description:
       - "Allows to go from two voters to one."
@@ -48,6 +54,12 @@ options:
       - "https://127.0.0.1:2379"
     aliases:
       - "endpoint"
+  force:
+    description:
+      - "With O(state=voter): promotes the learner as soon as it is in sync, instead of waiting until the distribution does."
+      - "Only for a join whose owner is gone: kubeadm and k3s promote by themselves."
+    type: "bool"
+    default: false
   healthy_nodes:
     description:
       - "Names of the Nodes whose kubelet lease is fresh and whose control-plane components are ready. When given, a member without one of them is not proven."
@@ -64,13 +76,17 @@ options:
     description:
       - "Kubeconfig for the lock. Default: C(/etc/kubernetes/admin.conf), else C(/etc/rancher/k3s/k3s.yaml)."
     type: "path"
+  leader:
+    description:
+      - "Who shall lead: a member by its name, id or peer address, which must be a healthy voter; or V(elsewhere), for anybody but the member described by O(name), O(id) or O(peer_address), which is what O(state=follower) does."
+    type: "str"
   lock_holder:
     description:
       - "Who holds the control plane's lock. When given, the lock is proven to be held right before each change."
     type: "str"
   name:
     description:
-      - "Name of the member: the node's name with kubeadm."
+      - "Name of the member: the node's name with kubeadm and k3s."
       - "Everything that is given about the member must agree with the member list. A member that has not started yet has no name, which contradicts none."
     type: "str"
   peer_address:
@@ -92,7 +108,6 @@ options:
       - "V(voter): It is listed with a vote, and proven healthy. This waits for a join and changes nothing."
       - "V(follower): It does not lead. Leadership is moved to a healthy voter, so that stopping the member afterwards costs no election."
     type: "str"
-    required: true
     choices:
       - "absent"
       - "voter"
@@ -161,6 +176,21 @@ EXAMPLES = r'''
     peer_address: 198.18.0.12
     state: voter
     timeout: 10m
+
+- name: Move leadership away from a member that is about to be stopped
+  quorate.controlplane.etcd_member:
+    name: cp2
+    leader: elsewhere
+
+- name: Let cp1 lead
+  quorate.controlplane.etcd_member:
+    leader: cp1
+
+- name: Promote a learner whose join nobody finishes
+  quorate.controlplane.etcd_member:
+    name: cp3
+    state: voter
+    force: true
 '''
 
 RETURN = r'''

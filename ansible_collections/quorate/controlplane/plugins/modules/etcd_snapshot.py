@@ -9,11 +9,12 @@ from __future__ import annotations
 DOCUMENTATION = r'''
 ---
 module: "etcd_snapshot"
-short_description: "Saves a verified snapshot of an etcd cluster"
+short_description: "Saves a verified snapshot of an etcd cluster, verifies one, lists and prunes them"
 version_added: "0.1.0"
 description:
-  - "Saves a verified snapshot of an etcd cluster."
+  - "Saves a verified snapshot of an etcd cluster, verifies one, lists and prunes them."
   - "Takes it from one proven follower near the leader, verifies the hash at its end while it streams, and gives the file its name only when all of it is on the disk. A file that is there under its name is whole."
+  - "Beside each file lies C(<name>.json): whose data it is, the members and their versions, the revision, the hashes, and for k3s the fingerprint of the server token that a restore of it needs."
   - "A snapshot holds every Secret of the cluster in clear; files have mode C(0600)."
 author:
   - "Quorate contributors (@quorate)"
@@ -57,7 +58,7 @@ options:
     type: "str"
   keep:
     description:
-      - "How many snapshots of this cluster to keep in O(dest). All when it is not given."
+      - "How many snapshots of this cluster to keep in O(dest). All when it is not given. With O(state=pruned), of each cluster."
       - "Only valid files with this module's names are counted, and deleted, after the new one is there."
     type: "int"
   max_age:
@@ -78,16 +79,25 @@ options:
       - "What shall be."
       - "V(present): There is a snapshot that is young enough."
       - "V(verified): The file O(path) is a whole snapshot. No cluster is asked."
+      - "V(listed): RV(files) tells what is in O(dest), of every cluster. No cluster is asked, and nothing is changed."
+      - "V(pruned): Of each cluster no more than O(keep) valid snapshots are in O(dest). No cluster is asked."
     type: "str"
     default: "present"
     choices:
       - "present"
       - "verified"
+      - "listed"
+      - "pruned"
   timeout:
     description:
       - "How long the whole may take."
     type: "str"
     default: "10m"
+  verify:
+    description:
+      - "Whether O(state=listed) reads every file to its end; without it only names, sizes and what lies beside the files are read."
+    type: "bool"
+    default: false
 attributes:
   action_group:
     description: "Takes the defaults of a group of modules."
@@ -126,6 +136,18 @@ EXAMPLES = r'''
   quorate.controlplane.etcd_snapshot:
     state: verified
     path: /srv/copies/etcd-8e9e05c52164694d-20261121T082233.120Z.db
+
+- name: See what there is, without a cluster
+  quorate.controlplane.etcd_snapshot:
+    state: listed
+    dest: /var/backups/etcd
+  register: snapshots
+
+- name: Keep the last three of each cluster
+  quorate.controlplane.etcd_snapshot:
+    state: pruned
+    dest: /var/backups/etcd
+    keep: 3
 '''
 
 RETURN = r'''
@@ -145,6 +167,65 @@ etcd_version:
     - "Its version of etcd."
   type: "str"
   returned: "when known"
+files:
+  description:
+    - "What is known of each file in the directory with a name of this module: of this cluster, or with O(state=listed) and O(state=pruned) of every one."
+  type: "list"
+  elements: "dict"
+  returned: "when known"
+  contains:
+    cluster_id:
+      description:
+        - "Id of its cluster, hexadecimal."
+      type: "str"
+      returned: "always"
+    etcd_version:
+      description:
+        - "Version of etcd of that member."
+      type: "str"
+      returned: "when known"
+    k3s_token_fingerprints:
+      description:
+        - "Fingerprints of the server tokens of k3s, the first 12 hexadecimal digits of their SHA-256."
+      type: "list"
+      elements: "str"
+      returned: "when known"
+    member:
+      description:
+        - "Name of the member it was taken from."
+      type: "str"
+      returned: "when known"
+    members:
+      description:
+        - "Names of the members then."
+      type: "list"
+      elements: "str"
+      returned: "when known"
+    name:
+      description:
+        - "Its name."
+      type: "str"
+      returned: "always"
+    revision:
+      description:
+        - "It holds at least this revision."
+      type: "int"
+      returned: "when known"
+    size:
+      description:
+        - "Its size in bytes."
+      type: "int"
+      returned: "always"
+    taken_at:
+      description:
+        - "When it was begun, RFC 3339."
+      type: "str"
+      returned: "always"
+    validity:
+      description:
+        - "V(valid) when it was read to its end and is whole, V(unread) when it was not read, else why it is not."
+      type: "str"
+      returned: "always"
 member:
   description:
     - "Name of that member."
