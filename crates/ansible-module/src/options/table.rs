@@ -1,8 +1,10 @@
 //! From what was written to one map of canonical names, with defaults.
 
-use super::{At, Opt, Options, Value, value::type_name};
+use super::{At, Opt, Options, Value, value::of_class};
 use crate::{BadArgs, Json};
 use serde_json::Map;
+
+pub(super) const NO_DICT: &str = "dictionary requested, could not parse JSON or key=value";
 
 /// Brings the arguments into their canonical form: aliases to names, unknown names refused, defaults filled in.
 ///
@@ -13,17 +15,11 @@ pub fn normal<T: Options>(at: &At, value: &Json) -> Result<Map<String, Json>, Ba
     let given = match value {
         Json::Object(given) => given,
         Json::String(text) => {
-            parsed = dict_from(text).ok_or_else(|| {
-                at.not_a("dict", value, "dictionary requested, could not parse JSON or key=value")
-            })?;
+            parsed = dict_from(text).ok_or_else(|| at.not_a("dict", value, NO_DICT))?;
             &parsed
         }
         other => {
-            return Err(at.not_a(
-                "dict",
-                other,
-                &format!("{} cannot be converted to a dict", type_name(other)),
-            ));
+            return Err(at.not_a("dict", other, &of_class(other, "dict")));
         }
     };
     let mut map = Map::new();

@@ -134,7 +134,23 @@ fn errors_are_those_of_ansible() {
         (json!({"id": 1, "password": "pass"}), "missing parameter(s) required by 'password': user"),
         (
             json!({"id": 1, "ports": ["x"]}),
-            "Elements value for option 'ports' is of type str and we were unable to convert to int: 'x' cannot be converted to an int",
+            "Elements value for option 'ports' is of type str and we were unable to convert to int: \"'x'\" cannot be converted to an int",
+        ),
+        (
+            json!({"id": 1, "move_leader": [1]}),
+            "argument 'move_leader' is of type list and we were unable to convert to bool: <class 'list'> cannot be converted to a bool",
+        ),
+        (
+            json!({"id": 1, "tls": 5}),
+            "argument 'tls' is of type int and we were unable to convert to dict: <class 'int'> cannot be converted to a dict",
+        ),
+        (
+            json!({"id": 1, "tls": "x"}),
+            "argument 'tls' is of type str and we were unable to convert to dict: dictionary requested, could not parse JSON or key=value",
+        ),
+        (
+            json!({"state": {"a": [true, null]}}),
+            "value of state must be one of: absent, has_vote, got: {'a': [True, None]}",
         ),
     ];
     for (given, expected) in cases {

@@ -1,6 +1,9 @@
 //! Decoding of single values, lenient in both directions.
 
-use super::{At, Shape, Type, table::dict_from};
+use super::{
+    At, Shape, Type,
+    table::{NO_DICT, dict_from},
+};
 use crate::{BadArgs, Json};
 use serde_json::Map;
 use std::{path::PathBuf, time::Duration};
@@ -41,8 +44,29 @@ fn text(value: &Json) -> String {
         Json::String(text) => text.clone(),
         Json::Bool(true) => "True".into(),
         Json::Bool(false) => "False".into(),
-        other => other.to_string(),
+        other => python(other),
     }
+}
+
+/// A value as Python's `repr` writes it, which is what Ansible's messages repeat.
+fn python(value: &Json) -> String {
+    let list = |all: Vec<String>| all.join(", ");
+    match value {
+        Json::Null => "None".into(),
+        Json::Bool(_) => text(value),
+        Json::Number(number) => number.to_string(),
+        Json::String(text) => format!("'{text}'"),
+        Json::Array(all) => format!("[{}]", list(all.iter().map(python).collect())),
+        Json::Object(map) => {
+            let pair = |(key, value): (&String, &Json)| format!("'{key}': {}", python(value));
+            format!("{{{}}}", list(map.iter().map(pair).collect()))
+        }
+    }
+}
+
+/// Why a value of this kind is none of another.
+pub(super) fn of_class(value: &Json, wanted: &str) -> String {
+    format!("<class '{}'> cannot be converted to a {wanted}", type_name(value))
 }
 
 /// Reads one of a set of names; YAML's `yes` and `on` have become booleans on the way, and are taken back.
@@ -91,8 +115,13 @@ impl Shape for bool {
 impl Value for bool {
     fn decode(at: &At, value: &Json) -> Result<Self, BadArgs> {
         match text(value).to_lowercase().as_str() {
-            "yes" | "on" | "1" | "true" | "y" | "t" | "1.0" => Ok(true),
-            "no" | "off" | "0" | "false" | "n" | "f" | "0.0" => Ok(false),
+            "1.0" if value.is_number() => Ok(true),
+            "0.0" if value.is_number() => Ok(false),
+            _ if value.is_array() || value.is_object() => {
+                Err(at.not_a("bool", value, &of_class(value, "bool")))
+            }
+            "yes" | "on" | "1" | "true" | "y" | "t" => Ok(true),
+            "no" | "off" | "0" | "false" | "n" | "f" => Ok(false),
             _ => {
                 let why = format!(
                     "The value '{}' is not a valid boolean. Valid booleans include: 0, 1, 'f', 'false', 'n', 'no', 'off', 'on', 't', 'true', 'y', 'yes'",
@@ -113,7 +142,7 @@ macro_rules! integers {
             fn decode(at: &At, value: &Json) -> Result<Self, BadArgs> {
                 let written = text(value);
                 let whole = written.trim().strip_suffix(".0").unwrap_or(written.trim());
-                whole.parse().map_err(|_| at.not_a("int", value, &format!("{written:?} cannot be converted to an int").replace('"', "'")))
+                whole.parse().map_err(|_| at.not_a("int", value, &format!("\"{}\" cannot be converted to an int", python(value))))
             }
         }
     )*};
@@ -126,9 +155,7 @@ impl Shape for f64 {
 impl Value for f64 {
     fn decode(at: &At, value: &Json) -> Result<Self, BadArgs> {
         let written = text(value);
-        written.trim().parse().map_err(|_| {
-            at.not_a("float", value, &format!("'{written}' cannot be converted to a float"))
-        })
+        written.trim().parse().map_err(|_| at.not_a("float", value, &of_class(value, "float")))
     }
 }
 
@@ -244,14 +271,11 @@ impl Shape for Map<String, Json> {
 }
 impl Value for Map<String, Json> {
     fn decode(at: &At, value: &Json) -> Result<Self, BadArgs> {
-        let map = match value {
-            Json::Object(map) => Some(map.clone()),
-            Json::String(text) => dict_from(text),
-            _ => None,
-        };
-        map.ok_or_else(|| {
-            at.not_a("dict", value, &format!("{} cannot be converted to a dict", type_name(value)))
-        })
+        match value {
+            Json::Object(map) => Ok(map.clone()),
+            Json::String(text) => dict_from(text).ok_or_else(|| at.not_a("dict", value, NO_DICT)),
+            _ => Err(at.not_a("dict", value, &of_class(value, "dict"))),
+        }
     }
     fn absent(_: &At) -> Result<Self, BadArgs> {
         Ok(Self::new())
