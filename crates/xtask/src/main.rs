@@ -12,6 +12,7 @@ mod deps;
 mod dist;
 mod docs;
 mod lab;
+mod matrix;
 mod replacement;
 mod run;
 mod scenarios;

@@ -2,7 +2,7 @@
 
 use crate::{
     ansible::Ansible,
-    campaign, check, demo, deps,
+    campaign, check, demo, deps, matrix,
     run::{
         MUSL, MUSL_ARM, ask, cargo, command, execute, in_python_env, is_root, python_env, root,
         run_reading, say, target_dir, without_lab,
@@ -44,6 +44,11 @@ const STEPS: &[Step] = &[
         run: protocol_on_aarch64,
     },
     Step { name: "transport (sshd, ansible-core)", needs: Needs::Nothing, run: transport },
+    Step {
+        name: "every ansible-core, and the tools of users",
+        needs: Needs::Nothing,
+        run: matrix::tally,
+    },
     Step { name: "the main job, under watch (lab)", needs: Needs::Lab, run: demo::as_test },
     Step {
         name: "killed at three task boundaries (lab)",
