@@ -4,7 +4,7 @@ use crate::{
     args::{Compact, Wanted},
     calls::{Door, Past},
     history::{self, Found},
-    plan::patience,
+    plan::{not_worth, patience},
     probe::while_reading,
     state::{Compaction, Observed, Record, Step, Which, successors, without_no_space},
 };
@@ -17,7 +17,7 @@ use etcd_cluster::{
 };
 use kube_cluster::{Fence, Holder, LockName, assert_held};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     time::{Duration, Instant, SystemTime},
 };
@@ -44,6 +44,8 @@ pub struct Live {
     /// What was in use of each file when it last moved, and when that was.
     in_use: Option<(BTreeMap<MemberId, i64>, Instant)>,
     alarmed: bool,
+    /// Judged once: a member that crosses the threshold meanwhile would be a step that nobody was shown.
+    left_alone: Option<BTreeSet<MemberId>>,
 }
 
 impl Live {
@@ -61,6 +63,7 @@ impl Live {
             sent_compaction: false,
             in_use: None,
             alarmed: false,
+            left_alone: None,
         })
     }
 
@@ -79,6 +82,8 @@ impl Live {
             self.look_at_history(wanted, compact, &reading, &mut observed).await?;
         }
         observed.reading = reading;
+        let left_alone = self.left_alone.get_or_insert_with(|| not_worth(wanted, &observed));
+        observed.left_alone.clone_from(left_alone);
         Ok(observed)
     }
 

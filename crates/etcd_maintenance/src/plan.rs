@@ -13,7 +13,7 @@ use etcd_cluster::{
     reading::{Alarm, AlarmKind, Status},
     version,
 };
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// What may be used of a quota when NOSPACE is disarmed: less room would be full again at once.
 const ROOM: (i64, i64) = (9, 10);
@@ -94,12 +94,21 @@ fn targets<'a>(wanted: &Wanted, observed: &'a Observed) -> Vec<&'a Member> {
     let worth = |member: &&Member| {
         let status = reading.status(member.id);
         let fragmented = status.is_none_or(|status| is_fragmented(wanted, observed, status));
-        member.is_voter() && !observed.done.contains_key(&member.id) && fragmented
+        let open =
+            !observed.done.contains_key(&member.id) && !observed.left_alone.contains(&member.id);
+        member.is_voter() && open && fragmented
     };
     let mut all: Vec<&Member> = reading.members.iter().filter(worth).collect();
     let size = |id: MemberId| reading.status(id).map(|status| status.db_size);
     all.sort_by_key(|member| (Some(member.id) == leader, size(member.id), member.name.clone()));
     all
+}
+
+/// The members that answer and are not worth their stall.
+pub fn not_worth(wanted: &Wanted, observed: &Observed) -> BTreeSet<MemberId> {
+    let worth: Vec<MemberId> = targets(wanted, observed).iter().map(|member| member.id).collect();
+    let ids = observed.reading.members.iter().map(|member| member.id);
+    ids.filter(|id| !worth.contains(id)).collect()
 }
 
 fn quota(wanted: &Wanted, status: &Status) -> i64 {

@@ -6,7 +6,12 @@ use etcd_cluster::{
     reading::{Alarm, AlarmKind, Status},
 };
 use serde::{Deserialize, Serialize};
-use std::{cmp::Reverse, collections::BTreeMap, fmt, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::Duration,
+};
 
 /// How long evidence must have held before it counts: two samples, this far apart.
 pub const SETTLE: Duration = Duration::from_secs(5);
@@ -28,6 +33,9 @@ pub struct Observed {
     /// Why the age of revisions cannot be told, where it was asked for.
     #[serde(default)]
     pub age_unknown: Option<String>,
+    /// Members that were not worth it at the first look. What they become meanwhile is for the next run.
+    #[serde(default)]
+    pub left_alone: BTreeSet<MemberId>,
     /// Members that this run has defragmented.
     #[serde(default)]
     pub done: BTreeMap<MemberId, Record>,
