@@ -88,8 +88,8 @@ pub fn fault(what: &str, given: &str) -> anyhow::Result<String> {
     let log = paths::run("pve").join("log");
     let said = fs::read_to_string(&log)
         .with_context(|| format!("cannot read {}: is the lab up?", log.display()))?;
-    let url = control(&said)
-        .with_context(|| format!("{} names no address for faults", log.display()))?;
+    let url =
+        control(&said).with_context(|| format!("{} names no address for faults", log.display()))?;
     // The address is on the loopback of a namespace that nothing else is in.
     let mut curl = in_namespace(PVE_NAMESPACE);
     curl.args(["curl", "--silent", "--show-error", "--fail-with-body", "--max-time", "10"]);
