@@ -1,12 +1,13 @@
 //! Ansible against the lab: playbooks and single modules, run inside the lab's network.
 
-use crate::run::{MUSL, ask, cargo, command, execute, in_python_env, root, target_dir};
+use crate::run::{MUSL, ask, cargo, command, execute, in_python_env, root, target_dir, wait_until};
 use anyhow::{Context, bail};
 use serde_json::Value;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 /// What the lab writes while it is up.
@@ -50,6 +51,24 @@ impl Ansible {
     /// The program that keeps the API under watch.
     pub fn witness(&self, args: &[&str]) -> Command {
         self.inside(self.programs.join("witness"), args)
+    }
+
+    /// A way to HAProxy's runtime socket on the load balancer, as a socket of this machine, until it is dropped.
+    pub fn haproxy(&self, name: &str) -> anyhow::Result<HaproxySocket> {
+        let path = PathBuf::from(LAB_RUN).join(name);
+        _ = fs::remove_file(&path);
+        let config = format!("{LAB_RUN}/ssh_config");
+        let forward = format!("{}:/run/haproxy/admin.sock", path.display());
+        let ssh = self
+            .inside("ssh", &["-F", &config, "-N", "-L", &forward, "lb"])
+            .stdin(Stdio::null())
+            .spawn()
+            .context("failed to start ssh")?;
+        let way = HaproxySocket { path, ssh };
+        wait_until("the way to HAProxy's runtime socket", Duration::from_secs(10), || {
+            Ok(fs::exists(&way.path)?)
+        })?;
+        Ok(way)
     }
 
     /// A playbook of the collection.
@@ -123,6 +142,19 @@ impl Ansible {
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("LC_ALL", "C.UTF-8");
         in_python_env(ansible)
+    }
+}
+
+/// A forwarded socket, and the ssh that forwards it.
+pub struct HaproxySocket {
+    pub path: PathBuf,
+    ssh: Child,
+}
+
+impl Drop for HaproxySocket {
+    fn drop(&mut self) {
+        _ = self.ssh.kill();
+        _ = self.ssh.wait();
     }
 }
 

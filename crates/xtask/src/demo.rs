@@ -1,10 +1,10 @@
 //! `cargo xtask demo`: a broken control-plane node replaced while the API is under watch, and the evidence.
 
 use crate::{
-    ansible::{Ansible, LAB_RUN},
+    ansible::{Ansible, HaproxySocket, LAB_RUN},
     deps,
-    replacement::changed_in_recap,
-    run::{ask, execute, is_root, now, run_reading, say, target_dir},
+    replacement::Replacement,
+    run::{ask, execute, is_root, now, run_reading, say, target_dir, wait_until},
     spec::field,
     stage,
     steps::Tally,
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::{
     fs,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -119,23 +119,16 @@ impl Demo {
         self.phase(&format!("damage the disk beneath etcd's database on {TARGET}"));
         story.fault_at = now();
         execute(&mut self.ansible.lab(&["fault", "disk", TARGET]))?;
-        let until = Instant::now() + FAULT_SHOWS;
-        let sick = loop {
+        let mut sick = None;
+        wait_until("etcd_info names the fault", FAULT_SHOWS, || {
             let info = self.ansible.module(PEER, "etcd_info", &json!({}))?;
             if *field(&info, "failed") == json!(true) {
                 bail!("etcd_info failed on {PEER}: {}", field(&info, "msg"));
             }
-            if let Some(sick) = sick_member(&info) {
-                break sick;
-            }
-            if Instant::now() > until {
-                bail!(
-                    "{TARGET}'s etcd still shows all evidence {} s after its disk was damaged",
-                    FAULT_SHOWS.as_secs()
-                );
-            }
-            sleep(Duration::from_millis(500));
-        };
+            sick = sick_member(&info);
+            Ok(sick.is_some())
+        })?;
+        let sick = sick.unwrap_or_default();
         let kernel = ask(&mut self.ansible.lab(&[
             "exec",
             TARGET,
@@ -174,7 +167,7 @@ impl Demo {
     fn replace(&self, story: &mut Story) -> anyhow::Result<()> {
         self.phase(&format!("replace {TARGET}: ansible-playbook quorate.controlplane.replace_control_plane_node -e target={TARGET}"));
         story.replaced.0 = now();
-        let mut playbook = self.replacement()?;
+        let mut playbook = self.replacement().command(false)?;
         if !run_reading(playbook.env("QUORATE_STEPS", self.file("steps.jsonl")), |_| ())? {
             bail!("the playbook failed; the lab is left as it is: cargo xtask lab status");
         }
@@ -185,25 +178,16 @@ impl Demo {
     fn again(&self, story: &mut Story) -> anyhow::Result<()> {
         self.phase("the same command once more");
         let (at, began, steps) = (now(), Instant::now(), self.file("second.jsonl"));
-        let mut changed = None;
-        let mut playbook = self.replacement()?;
-        let done = run_reading(playbook.env("QUORATE_STEPS", &steps), |line| {
-            changed = changed.or(changed_in_recap(line, TARGET));
-        })?;
-        if !done {
-            bail!("the second run failed");
-        }
-        let changed = changed.context("the second run printed no recap")?;
+        let mut playbook = self.replacement().command(false)?;
+        let changed = self.replacement().changes(playbook.env("QUORATE_STEPS", &steps))?;
         story.second =
             json!({"at": at, "seconds": began.elapsed().as_secs_f64(), "changed": changed});
         Ok(())
     }
 
-    /// The playbook, as a user runs it.
-    pub fn replacement(&self) -> anyhow::Result<Command> {
-        let fetch = format!("snapshot_fetch_dir={}/", self.file("snapshots").display());
-        let target = format!("target={TARGET}");
-        self.ansible.playbook("replace_control_plane_node", &["-e", &target, "-e", &fetch])
+    /// The playbook, as a user runs it, and without any leave for a healthy node.
+    fn replacement(&self) -> Replacement<'_> {
+        Replacement { ansible: &self.ansible, target: TARGET }
     }
 
     fn verify(&self) -> anyhow::Result<bool> {
@@ -294,22 +278,15 @@ impl Demo {
 /// The clients at work, and the way to HAProxy's runtime socket that one of them follows.
 struct Watching {
     clients: Child,
-    forward: Child,
+    _way: HaproxySocket,
 }
 
 impl Watching {
     fn begin(demo: &Demo) -> anyhow::Result<Self> {
         let events = demo.file("events.jsonl").display().to_string();
         let (kubeconfig, etcd) = (kubeconfig(), demo.etcd()?);
-        let socket = format!("{LAB_RUN}/haproxy.sock");
-        _ = fs::remove_file(&socket);
-        let (config, forward) =
-            (format!("{LAB_RUN}/ssh_config"), format!("{socket}:/run/haproxy/admin.sock"));
-        let forward = demo
-            .ansible
-            .inside("ssh", &["-F", &config, "-N", "-L", &forward, "lb"])
-            .stdin(Stdio::null())
-            .spawn()?;
+        let way = demo.ansible.haproxy("haproxy.sock")?;
+        let socket = way.path.display().to_string();
         let mut words = vec![
             "watch",
             "--kubeconfig",
@@ -322,16 +299,16 @@ impl Watching {
             &socket,
         ];
         words.extend(etcd.iter().map(String::as_str));
-        // However the rest goes, both are ended.
-        let mut watching = Self { clients: Command::new("true").spawn()?, forward };
-        wait_for(|| fs::exists(&socket).unwrap_or(false), "the way to HAProxy's runtime socket")?;
-        watching.clients = demo
+        let clients = demo
             .ansible
             .witness(&words)
             .stdin(Stdio::null())
             .spawn()
             .context("failed to start the witness")?;
-        wait_for(|| fs::metadata(&events).is_ok_and(|file| file.len() > 0), "the witness")?;
+        let watching = Self { clients, _way: way };
+        wait_until("the witness writes", Duration::from_secs(10), || {
+            Ok(fs::metadata(&events).is_ok_and(|file| file.len() > 0))
+        })?;
         Ok(watching)
     }
 
@@ -350,24 +327,11 @@ impl Watching {
 impl Drop for Watching {
     /// However the demo ends, its clients end with it.
     fn drop(&mut self) {
-        for child in [&mut self.clients, &mut self.forward] {
-            if matches!(child.try_wait(), Ok(None)) {
-                _ = child.kill();
-                _ = child.wait();
-            }
+        if matches!(self.clients.try_wait(), Ok(None)) {
+            _ = self.clients.kill();
+            _ = self.clients.wait();
         }
     }
-}
-
-fn wait_for(there: impl Fn() -> bool, what: &str) -> anyhow::Result<()> {
-    let until = Instant::now() + Duration::from_secs(10);
-    while !there() {
-        if Instant::now() > until {
-            bail!("{what} did not come up within 10 s");
-        }
-        sleep(Duration::from_millis(50));
-    }
-    Ok(())
 }
 
 fn kubeconfig() -> String {

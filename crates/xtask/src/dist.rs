@@ -1,5 +1,7 @@
 //! `cargo xtask dist`: the collection's tarball, the standalone programs, and whether they keep their size.
 
+pub mod paths;
+
 use crate::{
     run::{MUSL, MUSL_ARM, ask, cargo, command, execute, in_python_env, say, target_dir},
     spec,

@@ -1,9 +1,9 @@
 //! The action plugin with every version of ansible-core that it supports, and the collection under the tools that users run on it.
 
 use crate::{
-    run::{command, in_python_env, python_env, root, run_reading, say},
+    run::{command, in_python_env, python_env, root, say},
     stage,
-    steps::Tally,
+    steps::{Tally, counted},
 };
 use anyhow::Context;
 use artefacts::{python_3_13_env, python_env as python_3_11_env};
@@ -43,6 +43,12 @@ fn environment(name: &str, make: Maker) -> anyhow::Result<PathBuf> {
         .with_context(|| format!("failed to make the environment of {}", file.display()))
 }
 
+/// All transport tests with the ansible-core of `requirements.txt`: the action plugin through a real sshd, with a stand-in and with the real program.
+pub fn transport() -> anyhow::Result<Tally> {
+    let staged = stage::dev()?;
+    pytest("transport", &[], &staged, &python_env()?.join("bin"))
+}
+
 /// Runs a folder of tests with Ansible's programs from `bin`.
 fn pytest(folder: &str, args: &[&str], staged: &Path, bin: &Path) -> anyhow::Result<Tally> {
     let python = python_env()?.join("bin/python");
@@ -56,43 +62,5 @@ fn pytest(folder: &str, args: &[&str], staged: &Path, bin: &Path) -> anyhow::Res
         .env("QUORATE_ANSIBLE", bin)
         .env("PYTHONDONTWRITEBYTECODE", "1");
     in_python_env(&mut pytest)?;
-    let mut tally = Tally::default();
-    let passed = run_reading(&mut pytest, |line| tally.add(counts(line)))?;
-    if !passed && tally.failed == 0 {
-        tally.failed = 1;
-    }
-    Ok(tally)
-}
-
-/// Reads `1 failed, 3 passed, 2 deselected in 2.1s`.
-fn counts(line: &str) -> Tally {
-    let mut tally = Tally::default();
-    let Some((counts, _)) = line.rsplit_once(" in ") else { return tally };
-    for part in counts.trim_matches(['=', ' ']).split(", ") {
-        let Some((count, what)) = part.split_once(' ') else { return Tally::default() };
-        let Ok(count) = count.parse::<usize>() else { return Tally::default() };
-        match what {
-            "passed" => tally.passed += count,
-            "failed" | "error" | "errors" => tally.failed += count,
-            _ => {}
-        }
-    }
-    tally
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_line_of_pytest_is_read_and_no_other() {
-        let read = |line| {
-            let Tally { passed, failed } = counts(line);
-            (passed, failed)
-        };
-        assert_eq!(read("3 passed, 11 deselected in 1.26s"), (3, 0));
-        assert_eq!(read("== 1 failed, 2 passed, 1 error in 126.07s (0:02:06) =="), (2, 2));
-        assert_eq!(read("test_it.py: 3 passed out in 2"), (0, 0));
-        assert_eq!(read("made ansible-2.16 in 3.1 s"), (0, 0));
-    }
+    counted(&mut pytest)
 }

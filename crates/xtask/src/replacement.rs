@@ -4,7 +4,7 @@ use crate::{
     ansible::Ansible,
     run::{ask, run_reading},
 };
-use anyhow::bail;
+use anyhow::{Context, bail};
 use std::process::{Command, Stdio};
 
 /// The playbook for one node.
@@ -70,14 +70,23 @@ impl Replacement<'_> {
 
     /// Another run changes nothing, and tools that are not ours agree.
     pub fn has_finished(&self) -> anyhow::Result<()> {
-        let mut changed = None;
-        let again = run_reading(&mut self.command(false)?, |line| {
-            changed = changed.or(changed_in_recap(line, self.target));
-        })?;
-        if !again || changed != Some(0) {
-            bail!("another run changed something, or failed: changed={changed:?}");
+        let changed = self.changes(&mut self.command(false)?)?;
+        if changed != 0 {
+            bail!("another run changed {changed} things");
         }
         agrees(self.ansible)
+    }
+
+    /// Runs the playbook, which is to end well, and returns how many tasks changed something on the target or in its name.
+    pub fn changes(&self, playbook: &mut Command) -> anyhow::Result<u64> {
+        let mut changed = None;
+        let ended = run_reading(playbook, |line| {
+            changed = changed.or(changed_in_recap(line, self.target));
+        })?;
+        if !ended {
+            bail!("another run of the playbook for {} failed", self.target);
+        }
+        changed.context("the playbook printed no recap")
     }
 
     /// The number of tasks that `--list-tasks` shows.
@@ -117,7 +126,7 @@ const ETCDCTL: &str = "etcdctl --endpoints https://127.0.0.1:2379 --cacert /etc/
     --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key member list";
 
 /// The number behind `changed=` in the recap's line of a host.
-pub fn changed_in_recap(line: &str, host: &str) -> Option<u64> {
+fn changed_in_recap(line: &str, host: &str) -> Option<u64> {
     let counts = line.strip_prefix(host)?.trim_start().strip_prefix(':')?;
     counts
         .split_whitespace()

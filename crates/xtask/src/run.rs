@@ -2,12 +2,14 @@
 
 use anyhow::{Context, bail};
 use std::{
+    collections::VecDeque,
     io::{BufRead, BufReader, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::OnceLock,
-    time::{SystemTime, UNIX_EPOCH},
+    sync::{Mutex, OnceLock, PoisonError},
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// The target of tests and development builds: a debug build is the static program that the protocol tests run.
@@ -23,10 +25,24 @@ pub fn without_lab() {
     let _ = WITHOUT_LAB.set(());
 }
 
+/// What was said last, for telling at the end what failed.
+static SAID: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
+/// As much as one playbook prints.
+const REMEMBERED: usize = 2000;
+
 /// Writes a line; a reader that has gone is no reason to stop.
 pub fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    said.extend(text.lines().map(str::to_owned));
+    let too_many = said.len().saturating_sub(REMEMBERED);
+    said.drain(..too_many);
+}
+
+/// Takes what was said since it was taken last, as far as it is remembered.
+pub fn said() -> Vec<String> {
+    SAID.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
 }
 
 /// The checkout.
@@ -159,4 +175,20 @@ fn show(command: &Command) -> String {
     let text = line(command);
     say(&format!("+ {text}"));
     text
+}
+
+/// Asks until the answer is yes, for at most that long.
+pub fn wait_until(
+    what: &str,
+    at_most: Duration,
+    mut ask: impl FnMut() -> anyhow::Result<bool>,
+) -> anyhow::Result<()> {
+    let until = Instant::now() + at_most;
+    while !ask()? {
+        if Instant::now() > until {
+            bail!("{what}: not within {} s", at_most.as_secs());
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
 }

@@ -12,11 +12,7 @@ use crate::{
     stage,
     steps::Tally,
 };
-use std::{
-    path::PathBuf,
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::path::PathBuf;
 
 /// What may happen to a control plane, and must end well or be refused.
 struct Scenario {
@@ -77,20 +73,4 @@ fn all<'a>(ansible: &Ansible, scenarios: impl Iterator<Item = &'a Scenario>) -> 
 /// A file beside the scenarios.
 fn file(name: &str) -> PathBuf {
     root().join("crates/xtask/scenarios").join(name)
-}
-
-/// Asks until the answer is yes, for at most that long.
-fn wait_until(
-    what: &str,
-    at_most: Duration,
-    mut ask: impl FnMut() -> anyhow::Result<bool>,
-) -> anyhow::Result<()> {
-    let until = Instant::now() + at_most;
-    while !ask()? {
-        if Instant::now() > until {
-            anyhow::bail!("{what}: not within {} s", at_most.as_secs());
-        }
-        sleep(Duration::from_millis(200));
-    }
-    Ok(())
 }

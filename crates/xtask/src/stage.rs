@@ -1,6 +1,7 @@
 //! `cargo xtask stage`: the collection as an installable tree, with its programs.
 
 use crate::{
+    dist::paths,
     run::{MUSL, MUSL_ARM, cargo, command, execute, root, say, target_dir},
     spec::{self, Module},
 };
@@ -99,6 +100,9 @@ fn programs(profile: Profile, everywhere: bool, bin: &Path) -> anyhow::Result<()
         };
         // The whole workspace: features are resolved alike, and nothing is compiled twice.
         let mut build = cargo(["build", "--workspace", "--bin", "quorate", "--target", target]);
+        if profile != Profile::Dev {
+            build.env("CARGO_ENCODED_RUSTFLAGS", paths::remapped()?);
+        }
         execute(build.args(flags))?;
         let program = bin.join(arch).join("quorate");
         fs::create_dir_all(program.parent().unwrap_or(bin))?;

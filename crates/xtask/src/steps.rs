@@ -1,7 +1,10 @@
 //! Steps that are timed and counted, and the table at the end.
 
-use crate::run::say;
-use std::time::{Duration, Instant};
+use crate::run::{run_reading, said, say};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
 /// What came of a step.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -23,6 +26,43 @@ impl Tally {
     }
 }
 
+/// Runs a program of tests and adds up its `test result:` lines.
+pub fn counted(command: &mut Command) -> anyhow::Result<Tally> {
+    let mut tally = Tally::default();
+    let succeeded = run_reading(command, |line| tally.add(of_result_line(line)))?;
+    if !succeeded && tally.failed == 0 {
+        // It did not compile, or a test ended the whole program.
+        tally.failed = 1;
+    }
+    Ok(tally)
+}
+
+/// `test result: ok. 3 passed; 1 failed; ..` of cargo, `== 1 failed, 3 passed in 2.1s ==` of pytest. Any other line counts nothing.
+fn of_result_line(line: &str) -> Tally {
+    let cargo = line
+        .split_once("test result: ")
+        .and_then(|(_, rest)| rest.split_once(". "))
+        .map(|(_, counts)| counts.split("; ").collect());
+    let pytest = || {
+        line.rsplit_once(" in ")
+            .map(|(counts, _)| counts.trim_matches(['=', ' ']).split(", ").collect())
+    };
+    let parts: Vec<&str> = cargo.or_else(pytest).unwrap_or_default();
+    parts
+        .into_iter()
+        .take_while(|part| !part.starts_with("finished in "))
+        .try_fold(Tally::default(), |tally, part| {
+            let (count, what) = part.split_once(' ')?;
+            let count: usize = count.parse().ok()?;
+            Some(match what {
+                "passed" => Tally { passed: tally.passed + count, ..tally },
+                "failed" | "error" | "errors" => Tally { failed: tally.failed + count, ..tally },
+                _ => tally,
+            })
+        })
+        .unwrap_or_default()
+}
+
 /// A row of the table.
 enum Row {
     Ran { name: String, took: Duration, tally: Tally },
@@ -33,17 +73,24 @@ enum Row {
 #[derive(Default)]
 pub struct Steps {
     rows: Vec<Row>,
+    /// What the steps that failed said of it, for the end: nobody reads back through the rest.
+    failures: Vec<String>,
 }
 
 impl Steps {
     /// Runs a step. An error fails it and does not end the others.
     pub fn step(&mut self, name: &str, step: impl FnOnce() -> anyhow::Result<Tally>) {
+        said();
         say(&format!("\n== {name}"));
         let began = Instant::now();
         let tally = step().unwrap_or_else(|error| {
             say(&format!("error: {error:#}"));
             Tally { passed: 0, failed: 1 }
         });
+        if tally.failed > 0 {
+            self.failures.push(format!("-- {name}"));
+            self.failures.extend(of_failures(&said()));
+        }
         self.rows.push(Row::Ran { name: name.to_owned(), took: began.elapsed(), tally });
     }
 
@@ -69,6 +116,10 @@ impl Steps {
     /// Ends the program with status 1 when anything failed: that line is the last one.
     pub fn finish(self) {
         let Tally { passed, failed } = self.tally();
+        if failed > 0 {
+            say("\n== what failed");
+            self.failures.iter().for_each(|line| say(line));
+        }
         say(&format!("\n{:<52} {:>7} {:>7} {:>9}", "step", "passed", "failed", "seconds"));
         for row in &self.rows {
             say(&match row {
@@ -87,5 +138,74 @@ impl Steps {
         if failed > 0 {
             std::process::exit(1);
         }
+    }
+}
+
+/// The lines that tell of a failure, each with some that follow it, and the last ones.
+fn of_failures(lines: &[String]) -> Vec<String> {
+    const BEHIND: usize = 6;
+    const LAST: usize = 8;
+    const AT_MOST: usize = 60;
+    let tells = |line: &String| {
+        ["error", "fatal:", "FAILED", "panicked at", "Error: "]
+            .iter()
+            .any(|word| line.contains(word))
+    };
+    let mut wanted: Vec<_> = (0..lines.len())
+        .filter(|at| {
+            let before = lines.get(at.saturating_sub(BEHIND)..=*at).unwrap_or_default();
+            before.iter().any(tells) || at + LAST >= lines.len()
+        })
+        .collect();
+    let too_many = wanted.len().saturating_sub(AT_MOST);
+    wanted.drain(..too_many);
+    let short = |line: &String| line.chars().take(400).collect();
+    wanted.iter().filter_map(|at| lines.get(*at).map(short)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_is_told_with_what_follows_it_and_the_end() {
+        let mut lines: Vec<String> = (0..100).map(|number| format!("line {number}")).collect();
+        lines.splice(20..20, ["fatal: [cp2]: FAILED!".to_owned()]);
+        let told = of_failures(&lines);
+        assert_eq!(told.first().map(String::as_str), Some("fatal: [cp2]: FAILED!"));
+        assert_eq!(told.get(6).map(String::as_str), Some("line 25"));
+        assert_eq!(told.get(7).map(String::as_str), Some("line 92"));
+        assert_eq!(told.len(), 15);
+    }
+
+    #[test]
+    fn a_flood_of_failures_is_cut_at_its_begin() {
+        let lines: Vec<String> = (0..500).map(|number| format!("error {number}")).collect();
+        let told = of_failures(&lines);
+        assert_eq!(told.len(), 60);
+        assert_eq!(told.last().map(String::as_str), Some("error 499"));
+    }
+
+    #[test]
+    fn results_are_counted_however_they_are_told() {
+        let tally = |line| {
+            let Tally { passed, failed } = of_result_line(line);
+            (passed, failed)
+        };
+        assert_eq!(
+            tally(
+                "test result: FAILED. 12 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s"
+            ),
+            (12, 1)
+        );
+        assert_eq!(tally("30 passed in 45.15s"), (30, 0));
+        assert_eq!(
+            tally("==== 1 failed, 19 passed, 2 skipped, 1 error in 59.69s (0:01:02) ===="),
+            (19, 2)
+        );
+        assert_eq!(tally("Found 3 passed things"), (0, 0));
+        assert_eq!(tally("3 passed, 11 deselected in 1.26s"), (3, 0));
+        assert_eq!(tally("test_it.py: 3 passed out in 2"), (0, 0));
+        assert_eq!(tally("made ansible-2.16 in 3.1 s"), (0, 0));
     }
 }

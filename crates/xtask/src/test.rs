@@ -4,13 +4,13 @@ use crate::{
     ansible::Ansible,
     campaign, check, demo, deps, matrix,
     run::{
-        MUSL, MUSL_ARM, ask, cargo, command, execute, in_python_env, is_root, python_env, root,
-        run_reading, say, target_dir, without_lab,
+        MUSL, MUSL_ARM, ask, cargo, command, execute, is_root, run_reading, say, target_dir,
+        without_lab,
     },
     scenarios,
     spec::field,
     stage,
-    steps::{Steps, Tally},
+    steps::{Steps, Tally, counted},
 };
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -43,7 +43,7 @@ const STEPS: &[Step] = &[
         needs: Needs::Nothing,
         run: protocol_on_aarch64,
     },
-    Step { name: "transport (sshd, ansible-core)", needs: Needs::Nothing, run: transport },
+    Step { name: "transport (sshd, ansible-core)", needs: Needs::Nothing, run: matrix::transport },
     Step {
         name: "every ansible-core, and the tools of users",
         needs: Needs::Nothing,
@@ -126,37 +126,6 @@ fn cargo_tests() -> anyhow::Result<Tally> {
     counted(&mut cargo(["test", "--workspace", "--no-fail-fast", "--target", MUSL]))
 }
 
-/// Runs a program of tests and adds up its `test result:` lines.
-fn counted(command: &mut std::process::Command) -> anyhow::Result<Tally> {
-    let mut tally = Tally::default();
-    let succeeded = run_reading(command, |line| tally.add(of_result_line(line)))?;
-    if !succeeded && tally.failed == 0 {
-        // It did not compile, or a test ended the whole program.
-        tally.failed = 1;
-    }
-    Ok(tally)
-}
-
-/// `test result: ok. 3 passed; 1 failed; ..` of cargo, `1 failed, 3 passed in 2.1s` of pytest.
-fn of_result_line(line: &str) -> Tally {
-    let Some((_, counts)) = line
-        .split_once("test result: ")
-        .or_else(|| line.rfind(" in ").map(|at| ("", line.get(..at).unwrap_or_default())))
-    else {
-        return Tally::default();
-    };
-    let words: Vec<_> =
-        counts.split([' ', ';', ',', '=']).filter(|word| !word.is_empty()).collect();
-    let before = |what: &[&str]| {
-        let counts = words.windows(2).filter_map(|pair| match pair {
-            [count, word] if what.contains(word) => count.parse::<usize>().ok(),
-            _ => None,
-        });
-        counts.sum()
-    };
-    Tally { passed: before(&["passed"]), failed: before(&["failed", "error", "errors"]) }
-}
-
 /// The protocol tests of the multi-call program, with the other architecture's program under an emulator.
 fn protocol_on_aarch64() -> anyhow::Result<Tally> {
     let what = ["--workspace", "--bin", "quorate", "--example", "trouble", "--target", MUSL_ARM];
@@ -194,18 +163,6 @@ fn test_program(package: &str) -> anyhow::Result<PathBuf> {
         .with_context(|| format!("cargo named no test program of {package:?}"))
 }
 
-/// The action plugin, through a real sshd and a real ansible-core, with a stand-in and with the real program.
-fn transport() -> anyhow::Result<Tally> {
-    let staged = stage::dev()?;
-    let python = python_env()?.join("bin/python");
-    let tests = root().join("ansible_collections/quorate/controlplane/tests/transport");
-    let mut pytest =
-        command(python, ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "--color=no"]);
-    pytest.arg(tests).env("QUORATE_STAGE", staged).env("PYTHONDONTWRITEBYTECODE", "1");
-    in_python_env(&mut pytest)?;
-    counted(&mut pytest)
-}
-
 /// The scenarios of molecule. Another one is another name here.
 const SCENARIOS: &[&str] = &["replace"];
 
@@ -220,29 +177,4 @@ fn molecule() -> anyhow::Result<Tally> {
     }
     execute(&mut ansible.lab(&["down"]))?;
     Ok(tally)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn results_are_counted_however_they_are_told() {
-        let tally = |line| {
-            let Tally { passed, failed } = of_result_line(line);
-            (passed, failed)
-        };
-        assert_eq!(
-            tally(
-                "test result: FAILED. 12 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s"
-            ),
-            (12, 1)
-        );
-        assert_eq!(tally("30 passed in 45.15s"), (30, 0));
-        assert_eq!(
-            tally("==== 1 failed, 19 passed, 2 skipped, 1 error in 59.69s (0:01:02) ===="),
-            (19, 2)
-        );
-        assert_eq!(tally("Found 3 passed things"), (0, 0));
-    }
 }

@@ -1,10 +1,9 @@
 //! The data directory of an upgraded node is emptied under its kubelet: its etcd founds a cluster of its own (safety rule R5b).
 
-use super::wait_until;
 use crate::{
-    ansible::{Ansible, LAB_RUN},
+    ansible::{Ansible, HaproxySocket},
     replacement::Replacement,
-    run::{execute, now, run_reading, say},
+    run::{execute, now, run_reading, say, wait_until},
     spec::field,
 };
 use anyhow::{Context, bail};
@@ -14,8 +13,10 @@ use std::{
     io::{Read as _, Write as _},
     os::unix::net::UnixStream,
     path::Path,
-    process::{Child, Stdio},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -107,23 +108,17 @@ fn serves(line: &str) -> bool {
 
 /// HAProxy's runtime socket, asked again and again.
 struct Pool {
-    forward: Child,
-    stop: std::sync::Arc<AtomicBool>,
+    /// The way there, for as long as it is asked.
+    _way: HaproxySocket,
+    stop: Arc<AtomicBool>,
     asking: thread::JoinHandle<Vec<(f64, String)>>,
 }
 
 impl Pool {
     fn watch(ansible: &Ansible) -> anyhow::Result<Self> {
-        let socket = format!("{LAB_RUN}/haproxy-watch.sock");
-        _ = fs::remove_file(&socket);
-        let config = format!("{LAB_RUN}/ssh_config");
-        let forward = format!("{socket}:/run/haproxy/admin.sock");
-        let forward = ansible
-            .inside("ssh", &["-F", &config, "-N", "-L", &forward, "lb"])
-            .stdin(Stdio::null())
-            .spawn()?;
-        let stop = std::sync::Arc::new(AtomicBool::new(false));
-        let asked = stop.clone();
+        let way = ansible.haproxy("haproxy-watch.sock")?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let (asked, socket) = (stop.clone(), way.path.clone());
         let asking = thread::spawn(move || {
             let mut seen = vec![];
             while !asked.load(Ordering::Relaxed) {
@@ -132,20 +127,17 @@ impl Pool {
             }
             seen
         });
-        Ok(Self { forward, stop, asking })
+        Ok(Self { _way: way, stop, asking })
     }
 
-    fn end(mut self) -> anyhow::Result<Vec<(f64, String)>> {
+    fn end(self) -> anyhow::Result<Vec<(f64, String)>> {
         self.stop.store(true, Ordering::Relaxed);
-        let seen = self.asking.join().map_err(|_| anyhow::anyhow!("the watcher panicked"))?;
-        self.forward.kill()?;
-        self.forward.wait()?;
-        Ok(seen)
+        self.asking.join().map_err(|_| anyhow::anyhow!("the watcher panicked"))
     }
 }
 
-/// The target's line of `show servers state`. None while the way there is being made.
-fn state(socket: &str) -> Option<String> {
+/// The target's line of `show servers state`. None where it does not answer.
+fn state(socket: &Path) -> Option<String> {
     let mut stream = UnixStream::connect(socket).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
     stream.write_all(b"show servers state kube-apiserver\n").ok()?;

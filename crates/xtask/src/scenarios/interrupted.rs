@@ -1,10 +1,10 @@
 //! One replacement that is interrupted again and again, each time at a place where something is half done.
 
-use super::{file, wait_until};
+use super::file;
 use crate::{
     ansible::Ansible,
     replacement::{Ended, Replacement, members},
-    run::{execute, say},
+    run::{execute, say, wait_until},
 };
 use anyhow::{Context, bail};
 use std::{path::Path, process::Command, time::Duration};

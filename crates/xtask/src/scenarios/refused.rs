@@ -1,14 +1,14 @@
 //! What is refused, and changes nothing.
 
-use super::{file, wait_until};
+use super::file;
 use crate::{
     ansible::Ansible,
     replacement::{Replacement, members},
-    run::{execute, run_reading},
+    run::{execute, run_reading, wait_until},
     spec::field,
 };
 use anyhow::bail;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Every call that would not be safe, one after the other, on a whole cluster.
@@ -50,11 +50,18 @@ pub fn cut_off(ansible: &Ansible) -> anyhow::Result<()> {
         });
         Ok(proven)
     })?;
+    // Its kubelet was cut off too, for longer than its lease on a slow machine, and reports again at its next turn.
+    let ready = json!({"state": "ready", "name": "cp2", "timeout": "2m"});
+    succeeds(&ansible.module("cp1", "k8s_node", &ready)?)?;
     // Nothing was begun: the operation is given up, and the node has to be whole without it.
     let abandon = json!({"state": "released", "abandon": true});
-    let released = ansible.module("cp1", "control_plane_lock", &abandon)?;
-    if *field(&released, "failed") == json!(true) {
-        bail!("the lock was not released: {}", field(&released, "msg"));
-    }
+    succeeds(&ansible.module("cp1", "control_plane_lock", &abandon)?)?;
     replacement.has_finished()
+}
+
+fn succeeds(result: &Value) -> anyhow::Result<()> {
+    if *field(result, "failed") == json!(true) {
+        bail!("a module failed: {}", field(result, "msg"));
+    }
+    Ok(())
 }

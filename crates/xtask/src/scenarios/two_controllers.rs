@@ -1,10 +1,9 @@
 //! Two controllers run the same command. The first is paused past its lease in front of the worst step, and continued when the second has finished.
 
-use super::wait_until;
 use crate::{
     ansible::Ansible,
     replacement::Replacement,
-    run::{execute, say},
+    run::{execute, say, wait_until},
 };
 use anyhow::{Context, bail};
 use std::io::Read as _;
