@@ -13,6 +13,7 @@ mod dist;
 mod docs;
 mod lab;
 mod matrix;
+mod programs;
 mod replacement;
 mod run;
 mod scenarios;

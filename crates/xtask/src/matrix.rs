@@ -55,7 +55,9 @@ fn pytest(folder: &str, args: &[&str], staged: &Path, bin: &Path) -> anyhow::Res
     let tests = root().join("ansible_collections/quorate/controlplane/tests").join(folder);
     let mut pytest =
         command(python, ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "--color=no"]);
+    // Each test has a sshd, a controller and folders of its own, and mostly waits for them.
     pytest
+        .args(["-n", "3"])
         .args(args)
         .arg(tests)
         .env("QUORATE_STAGE", staged)

@@ -24,17 +24,26 @@ impl Tally {
         self.passed += other.passed;
         self.failed += other.failed;
     }
+
+    /// A program that failed has a failure: it did not compile, or a test ended the whole of it.
+    fn or_failed(self, succeeded: bool) -> Self {
+        let failed = if succeeded { self.failed } else { self.failed.max(1) };
+        Self { failed, ..self }
+    }
 }
 
 /// Runs a program of tests and adds up its `test result:` lines.
 pub fn counted(command: &mut Command) -> anyhow::Result<Tally> {
     let mut tally = Tally::default();
     let succeeded = run_reading(command, |line| tally.add(of_result_line(line)))?;
-    if !succeeded && tally.failed == 0 {
-        // It did not compile, or a test ended the whole program.
-        tally.failed = 1;
-    }
-    Ok(tally)
+    Ok(tally.or_failed(succeeded))
+}
+
+/// The same for one whose output is there already.
+pub fn of_output<'a>(lines: impl Iterator<Item = &'a str>, succeeded: bool) -> Tally {
+    let mut tally = Tally::default();
+    lines.for_each(|line| tally.add(of_result_line(line)));
+    tally.or_failed(succeeded)
 }
 
 /// `test result: ok. 3 passed; 1 failed; ..` of cargo, `== 1 failed, 3 passed in 2.1s ==` of pytest. Any other line counts nothing.

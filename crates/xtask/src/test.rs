@@ -2,19 +2,12 @@
 
 use crate::{
     ansible::Ansible,
-    campaign, check, demo, deps, matrix,
-    run::{
-        MUSL, MUSL_ARM, ask, cargo, command, execute, is_root, run_reading, say, target_dir,
-        without_lab,
-    },
-    scenarios,
-    spec::field,
-    stage,
+    campaign, check, demo, deps, matrix, programs,
+    run::{MUSL_ARM, cargo, execute, is_root, run_reading, say, target_dir, without_lab},
+    scenarios, stage,
     steps::{Steps, Tally, counted},
 };
 use anyhow::{Context, bail};
-use serde_json::Value;
-use std::path::PathBuf;
 
 /// What a step needs besides the packages.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,7 +29,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "unit, case, law, live and protocol tests",
         needs: Needs::Nothing,
-        run: cargo_tests,
+        run: programs::tally,
     },
     Step {
         name: "protocol on aarch64 (qemu-user)",
@@ -122,45 +115,14 @@ impl Chosen {
     }
 }
 
-fn cargo_tests() -> anyhow::Result<Tally> {
-    counted(&mut cargo(["test", "--workspace", "--no-fail-fast", "--target", MUSL]))
-}
-
 /// The protocol tests of the multi-call program, with the other architecture's program under an emulator.
 fn protocol_on_aarch64() -> anyhow::Result<Tally> {
     let what = ["--workspace", "--bin", "quorate", "--example", "trouble", "--target", MUSL_ARM];
     execute(cargo(["build", "--quiet"]).args(what))?;
     let program = target_dir().join(MUSL_ARM).join("debug/quorate");
     let under_qemu = format!("qemu-aarch64-static {}", program.display());
-    counted(
-        command(test_program("quorate")?, ["protocol::"])
-            .env("QUORATE_PROTOCOL_PROGRAM", under_qemu),
-    )
-}
-
-/// The built test program of a crate's `tests/it`.
-fn test_program(package: &str) -> anyhow::Result<PathBuf> {
-    let said = ask(&mut cargo([
-        "test",
-        "--quiet",
-        "--workspace",
-        "--test",
-        "it",
-        "--target",
-        MUSL,
-        "--no-run",
-        "--message-format=json",
-    ]))?;
-    let made = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let own = |message: &Value| {
-        let at = field(message, "manifest_path").as_str()?;
-        let ours = at.ends_with(&format!("/{package}/Cargo.toml"))
-            && *field(field(message, "target"), "name") == "it";
-        ours.then(|| field(message, "executable").as_str().map(PathBuf::from)).flatten()
-    };
-    made.into_iter()
-        .find_map(|message| own(&message))
-        .with_context(|| format!("cargo named no test program of {package:?}"))
+    let mut protocol = programs::it_of("quorate")?;
+    counted(protocol.arg("protocol::").env("QUORATE_PROTOCOL_PROGRAM", under_qemu))
 }
 
 /// The scenarios of molecule. Another one is another name here.

@@ -1,0 +1,99 @@
+//! The test programs of the workspace: built by cargo, run several at a time. Most of them wait for real servers, one after the other that would be most of the time.
+
+use crate::{
+    run::{MUSL, ask, cargo, command, say},
+    spec::field,
+    steps::{Tally, counted, of_output},
+};
+use anyhow::Context;
+use serde_json::Value;
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::{Mutex, PoisonError},
+    thread,
+};
+
+/// On two cores; each runs two tests at a time.
+const AT_A_TIME: usize = 3;
+
+/// A built program of tests.
+struct Program {
+    /// Of the crate, where cargo runs it.
+    dir: PathBuf,
+    /// `it` or the crate's own name.
+    target: String,
+    executable: PathBuf,
+}
+
+impl Program {
+    fn from(message: &Value) -> Option<Self> {
+        let manifest = PathBuf::from(field(message, "manifest_path").as_str()?);
+        Some(Self {
+            dir: manifest.parent()?.to_path_buf(),
+            target: field(field(message, "target"), "name").as_str()?.to_owned(),
+            executable: field(message, "executable").as_str()?.into(),
+        })
+    }
+
+    fn package(&self) -> String {
+        self.dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    fn command(&self) -> Command {
+        let mut program = command(&self.executable, [""; 0]);
+        program.current_dir(&self.dir).env("CARGO_MANIFEST_DIR", &self.dir);
+        program
+    }
+}
+
+/// Every test of the workspace, and the examples in its documentation.
+pub fn tally() -> anyhow::Result<Tally> {
+    let programs = Mutex::new(built(&[])?.into_iter());
+    let tally = Mutex::new(Tally::default());
+    thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                loop {
+                    let next = programs.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    let Some(program) = next else { break };
+                    let came = run(&program);
+                    tally.lock().unwrap_or_else(PoisonError::into_inner).add(came);
+                }
+            });
+        }
+    });
+    let mut tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+    tally.add(counted(&mut cargo(["test", "--quiet", "--workspace", "--doc", "--target", MUSL]))?);
+    Ok(tally)
+}
+
+/// Runs one, and prints what it printed when it has ended: several at a time would be unreadable.
+fn run(program: &Program) -> Tally {
+    let ran = program.command().stdin(Stdio::null()).output();
+    let (text, succeeded) = match ran {
+        Ok(ran) => {
+            let text =
+                [ran.stdout, ran.stderr].map(|out| String::from_utf8_lossy(&out).into_owned());
+            (text.concat(), ran.status.success())
+        }
+        Err(error) => (format!("error: failed to start: {error}"), false),
+    };
+    say(&format!("\n   {}: {}\n{}", program.package(), program.target, text.trim()));
+    of_output(text.lines(), succeeded)
+}
+
+/// The program of a crate's `tests/it`.
+pub fn it_of(package: &str) -> anyhow::Result<Command> {
+    let programs = built(&["--test", "it"])?;
+    let own = programs.iter().find(|program| program.package() == package);
+    own.map(Program::command).with_context(|| format!("cargo named no test program of {package:?}"))
+}
+
+fn built(which: &[&str]) -> anyhow::Result<Vec<Program>> {
+    let mut build = cargo(["test", "--quiet", "--workspace", "--target", MUSL, "--no-run"]);
+    let said = ask(build.arg("--message-format=json").args(which))?;
+    let messages = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let is_test = |message: &Value| *field(field(message, "profile"), "test") == Value::Bool(true);
+    Ok(messages.filter(is_test).filter_map(|message| Program::from(&message)).collect())
+}
