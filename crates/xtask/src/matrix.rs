@@ -23,6 +23,9 @@ const VERSIONS: &[(&str, Maker)] = &[
     ("2.22", python_3_13_env),
 ];
 
+/// Each of these tests has a sshd, a controller and folders of its own, and mostly waits for them.
+const AT_A_TIME: &str = "3";
+
 /// The core of the transport tests with every other version, then the tools.
 pub fn tally() -> anyhow::Result<Tally> {
     let staged = stage::dev()?;
@@ -30,7 +33,7 @@ pub fn tally() -> anyhow::Result<Tally> {
     for (version, make) in VERSIONS {
         let bin = environment(version, *make)?.join("bin");
         say(&format!("ansible-core {version}"));
-        tally.add(pytest("transport", &["-m", "core"], &staged, &bin)?);
+        tally.add(pytest("transport", &["-m", "core", "-n", AT_A_TIME], &staged, &bin)?);
     }
     let bin = environment("tools", python_3_11_env)?.join("bin");
     tally.add(pytest("tools", &[], &staged, &bin)?);
@@ -46,7 +49,7 @@ fn environment(name: &str, make: Maker) -> anyhow::Result<PathBuf> {
 /// All transport tests with the ansible-core of `requirements.txt`: the action plugin through a real sshd, with a stand-in and with the real program.
 pub fn transport() -> anyhow::Result<Tally> {
     let staged = stage::dev()?;
-    pytest("transport", &[], &staged, &python_env()?.join("bin"))
+    pytest("transport", &["-n", AT_A_TIME], &staged, &python_env()?.join("bin"))
 }
 
 /// Runs a folder of tests with Ansible's programs from `bin`.
@@ -55,9 +58,7 @@ fn pytest(folder: &str, args: &[&str], staged: &Path, bin: &Path) -> anyhow::Res
     let tests = root().join("ansible_collections/quorate/controlplane/tests").join(folder);
     let mut pytest =
         command(python, ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "--color=no"]);
-    // Each test has a sshd, a controller and folders of its own, and mostly waits for them.
     pytest
-        .args(["-n", "3"])
         .args(args)
         .arg(tests)
         .env("QUORATE_STAGE", staged)
