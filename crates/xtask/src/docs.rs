@@ -2,6 +2,7 @@
 
 use crate::{
     run::{root, say},
+    site,
     spec::{self, Module},
 };
 use anyhow::{Context, bail};
@@ -22,8 +23,12 @@ const HEADER: &str = "\
 const GENERATED: &str = "# Written by \"cargo xtask docs\" from the options of the program; the module itself is compiled.\n";
 
 pub fn run(args: &[String]) -> anyhow::Result<()> {
-    let files = files(&spec::modules()?)?;
-    if args.iter().any(|arg| arg == "--check") { check(&files) } else { write(&files) }
+    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => write(&files(&spec::modules()?)?),
+        ["--check"] => check_built(),
+        ["--site"] => site::build(),
+        other => bail!("unknown arguments {other:?}: [--check|--site]"),
+    }
 }
 
 /// Fails where the committed files differ from what the program says.

@@ -11,12 +11,14 @@ mod demo;
 mod deps;
 mod dist;
 mod docs;
+mod examples;
 mod lab;
 mod matrix;
 mod programs;
 mod replacement;
 mod run;
 mod scenarios;
+mod site;
 mod spec;
 mod stage;
 mod steps;
@@ -32,10 +34,11 @@ cargo xtask <task>
   test [--no-lab] [--only <text>]   every test; --no-lab leaves out what needs root; --only runs the steps whose name has the text
   check                  formatting, lints, licences and duplicates, the workspace's own rules, documentation in step
   tidy                   the workspace's own rules alone
-  docs [--check]         writes the modules' documentation from their Rust types, or says what differs
+  docs [--check|--site]  writes the modules' documentation from their Rust types, says what differs, or builds the pages under target/docs-site
   stage [--profile <p>]  the collection as an installable tree under target/stage; profile release (both architectures), standalone or dev (this one)
-  dist                   the collection's tarball under target/dist, and the standalone programs
+  dist                   under target/dist: the collection's tarball, the standalone programs, what they are made of, and the sums
   lab <command>          the lab: up, down, status, exec, ssh, ..
+  examples               every example of every module's documentation, in the lab
   demo                   a broken control-plane node replaced, end to end
   bench [group]          speed and size, against the alternatives
   campaign <name>        long fault campaigns";
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         "stage" => stage::run(rest),
         "dist" => dist::run(),
         "lab" => lab::run(rest),
+        "examples" => examples::in_a_lab(),
         "demo" => demo::run(rest),
         "bench" => bench::run(rest),
         "campaign" => campaign::run(rest),
