@@ -129,7 +129,7 @@ EXAMPLES = r'''
 
 - name: Save one unless there is one from after the lock was taken
   quorate.controlplane.etcd_snapshot:
-    newer_than: "{{ lock.acquired_at }}"
+    newer_than: "{{ lock.acquired }}"
   register: snapshot
 
 - name: Verify a copy
