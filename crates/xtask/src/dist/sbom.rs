@@ -1,6 +1,7 @@
 //! What the programs are made of, as `CycloneDX`: the crates that are linked into them, the standard library and musl.
 //!
-//! From `cargo metadata` and `Cargo.lock`, without a random serial number and without a time: the same sources make the same bytes.
+//! Which they are says `cargo tree`; `cargo metadata` takes in what only tests switch on. Without a random serial number and without a time: the same
+//! sources make the same bytes.
 
 use crate::{
     run::{MUSL, MUSL_ARM, ask, cargo, command, root},
@@ -34,7 +35,7 @@ pub fn sbom() -> anyhow::Result<Value> {
     let rustc = ask(&mut command("rustc", ["-V"]))?;
     let rustc = rustc.split(' ').nth(1).context("\"rustc -V\" names no version")?;
     let sums = checksums(&fs::read_to_string(root().join("Cargo.lock"))?);
-    let crates = Crates::of(&said)?;
+    let crates = Crates::of(&said, &linked()?)?;
     let mut components: Vec<_> =
         crates.linked.keys().map(|id| component(crates.package(id), &sums)).collect();
     components.push(standard_library(rustc));
@@ -67,7 +68,7 @@ struct Crates<'a> {
 }
 
 impl<'a> Crates<'a> {
-    fn of(said: &'a Value) -> anyhow::Result<Self> {
+    fn of(said: &'a Value, wanted: &BTreeSet<String>) -> anyhow::Result<Self> {
         let by_id = |all: &'a Value| -> BTreeMap<&'a str, &'a Value> {
             let all = all.as_array().into_iter().flatten();
             all.filter_map(|one| Some((field(one, "id").as_str()?, one))).collect()
@@ -88,7 +89,7 @@ impl<'a> Crates<'a> {
                 .flatten()
                 .filter(|dep| is_linked(dep))
                 .filter_map(|dep| field(dep, "pkg").as_str())
-                .filter(|id| packages.get(id).is_some_and(|package| !is_proc_macro(package)))
+                .filter(|id| packages.get(id).is_some_and(|own| wanted.contains(&reference(own))))
                 .map(str::to_owned)
                 .collect();
             left.extend(deps.iter().filter(|id| !linked.contains_key(*id)).cloned());
@@ -110,16 +111,40 @@ impl<'a> Crates<'a> {
     }
 }
 
+/// The crates below the program, by name and version, for either architecture. With the whole workspace, as the program is built: a feature that one crate
+/// asks for is there for all.
+fn linked() -> anyhow::Result<BTreeSet<String>> {
+    let mut all = BTreeSet::new();
+    for target in [MUSL, MUSL_ARM] {
+        let which = ["tree", "--workspace", "--edges", "normal,no-proc-macro", "--target", target];
+        let said = ask(cargo(which).args(["--locked", "--prefix", "depth", "--no-dedupe"]))?;
+        all.extend(below(&said));
+    }
+    Ok(all)
+}
+
+/// Reads lines such as `1anyhow v1.0.104` that follow the one of the program.
+fn below(tree: &str) -> BTreeSet<String> {
+    let mut inside = false;
+    let mut all = BTreeSet::new();
+    for line in tree.lines() {
+        let name = line.trim_start_matches(|digit: char| digit.is_ascii_digit());
+        let mut words = name.split(' ');
+        let (Some(name), Some(version)) = (words.next(), words.next()) else { continue };
+        if line.starts_with('0') {
+            inside = name == PROGRAM;
+        }
+        if inside {
+            all.insert(format!("{name}@{}", version.trim_start_matches('v')));
+        }
+    }
+    all
+}
+
 /// Not for tests, and not for building alone.
 fn is_linked(dep: &Value) -> bool {
     let mut kinds = field(dep, "dep_kinds").as_array().into_iter().flatten();
     kinds.any(|kind| field(kind, "kind").is_null())
-}
-
-/// Runs in the compiler.
-fn is_proc_macro(package: &Value) -> bool {
-    let mut targets = field(package, "targets").as_array().into_iter().flatten();
-    targets.any(|target| *field(target, "kind") == json!(["proc-macro"]))
 }
 
 fn text<'a>(package: &'a Value, key: &str) -> &'a str {
@@ -138,8 +163,7 @@ fn component(package: &Value, sums: &BTreeMap<String, String>) -> Value {
         "name": field(package, "name"),
         "version": field(package, "version"),
         "scope": "required",
-        // What crates wrote before SPDX expressions.
-        "licenses": [{"expression": text(package, "license").replace('/', " OR ")}],
+        "licenses": [{"expression": licence(text(package, "license"))}],
     });
     // Ours are not in the registry; another crate there may have the name of one.
     if let (Some(own), Some(sum)) = (own.as_object_mut(), sums.get(&reference(package))) {
@@ -147,6 +171,11 @@ fn component(package: &Value, sums: &BTreeMap<String, String>) -> Value {
         own.insert("hashes".into(), json!([{"alg": "SHA-256", "content": sum}]));
     }
     own
+}
+
+/// `MIT/Apache-2.0` is what crates wrote before there were expressions.
+fn licence(text: &str) -> String {
+    text.split('/').map(str::trim).collect::<Vec<_>>().join(" OR ")
 }
 
 /// rustup brings them as one, compiled.
@@ -179,27 +208,11 @@ fn checksums(lock: &str) -> BTreeMap<String, String> {
 mod tests {
     use super::*;
 
-    /// What cargo's other door says is linked into the program.
+    /// The same of the program alone.
     fn tree(target: &str) -> BTreeSet<String> {
-        let said = ask(&mut cargo([
-            "tree",
-            "--package",
-            PROGRAM,
-            "--edges",
-            "normal,no-proc-macro",
-            "--target",
-            target,
-            "--prefix",
-            "none",
-            "--no-dedupe",
-        ]))
-        .unwrap();
-        let one = |line: &str| {
-            let mut words = line.split(' ');
-            let (name, version) = (words.next()?, words.next()?);
-            Some(format!("{name}@{}", version.trim_start_matches('v')))
-        };
-        said.lines().filter_map(one).collect()
+        let which = ["tree", "--package", PROGRAM, "--edges", "normal,no-proc-macro"];
+        let how = ["--target", target, "--prefix", "depth", "--no-dedupe"];
+        below(&ask(cargo(which).args(how)).unwrap())
     }
 
     #[test]
@@ -225,9 +238,16 @@ mod tests {
             let licence = component.pointer("/licenses/0/expression").unwrap().as_str().unwrap();
             assert!(!licence.is_empty() && !licence.contains('/'), "{name}: {licence:?}");
         }
-        for foreign in ["xtask@", "testkit@", "tempfile@", "syn@"] {
+        for foreign in ["xtask@", "testkit@", "tempfile@", "syn@", "cookie_store@"] {
             assert!(!named.keys().any(|name| name.starts_with(foreign)), "{foreign} is not in it");
         }
+    }
+
+    #[test]
+    fn what_stands_below_the_program_is_read() {
+        let tree = "0lab v0.1.0 (/x)\n1nix v0.31.1\n\n0quorate v0.1.0 (/y)\n1host v0.1.0 (/z)\n12nix v0.30.2\n0xtask v0.1.0 (/t)\n";
+        let expected = ["host@0.1.0", "nix@0.30.2", "quorate@0.1.0"];
+        assert_eq!(below(tree).iter().map(String::as_str).collect::<Vec<_>>(), expected);
     }
 
     #[test]
