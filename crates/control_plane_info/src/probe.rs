@@ -6,7 +6,7 @@ use crate::{
 };
 use http::Request;
 use kube::{Client, Config};
-use kube_cluster::{Access, Cluster};
+use kube_cluster::{Access, Cluster, chain};
 use std::{path::Path, time::Duration};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -142,19 +142,4 @@ fn late(patience: Duration) -> String {
 
 fn said(url: String, answer: Result<(), String>) -> Health {
     Health { ready: answer.is_ok(), why: answer.err(), url }
-}
-
-/// An error with its causes; the outermost says little more than that there is one.
-fn chain(error: &dyn std::error::Error) -> String {
-    let outermost = error.to_string();
-    let mut texts = vec![outermost.trim_start_matches("ServiceError: ").to_owned()];
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !texts.iter().any(|known| known.contains(&text)) {
-            texts.push(text);
-        }
-        cause = error.source();
-    }
-    texts.join(": ")
 }

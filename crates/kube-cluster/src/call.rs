@@ -232,9 +232,10 @@ impl Cluster {
     }
 }
 
-/// An error with its causes; kube's own wording says "`ServiceError`" and leaves the reason in the chain.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut texts = vec![error.to_string()];
+/// An error of kube with its causes, each said once: its own wording says "`ServiceError`" and leaves the reason in the chain.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let outermost = error.to_string();
+    let mut texts = vec![outermost.trim_start_matches("ServiceError: ").to_owned()];
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();

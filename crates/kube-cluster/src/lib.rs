@@ -25,7 +25,7 @@ mod pod;
 mod selector;
 
 pub use access::{Access, Cluster};
-pub use call::Error;
+pub use call::{Error, chain};
 pub use component::{Component, Plane, Role, planes};
 pub use drain::{Budget, Evicted};
 pub use fence::{Fence, Held, Lost, Unproven, assert_held};
