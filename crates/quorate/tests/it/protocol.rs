@@ -1,4 +1,4 @@
-//! One JSON object, whatever happens. Runs on both architectures.
+//! One JSON object, whatever happens. Runs on both architectures, and for a module's own program.
 
 use crate::program::{begin, over_stdin, quorate, reply, stop_listening, trouble, until};
 use serde_json::json;
@@ -37,18 +37,6 @@ fn a_link_names_the_module_where_the_request_does_not() {
             "{name}: {msg}"
         );
     }
-}
-
-#[test]
-fn an_unknown_module_is_named_with_those_that_are_there() {
-    let (reply, _) =
-        over_stdin(quorate(), &json!({"_ansible_module_name": "quorate.controlplane.nothing"}));
-    let msg = reply["msg"].as_str().unwrap();
-    assert!(
-        msg.starts_with("no module \"nothing\" in this program; it has ")
-            && msg.contains("haproxy_pool"),
-        "{msg}"
-    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What `--spec` says is what documentation and the controller's validation are made of.
 
-use crate::program::{quorate, reply};
-use serde_json::Value;
+use crate::program::{over_stdin, quorate, reply};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 fn modules() -> Vec<Value> {
@@ -50,4 +50,16 @@ fn names_are_unique() {
     let names: BTreeSet<_> =
         modules.iter().map(|module| module["name"].as_str().unwrap()).collect();
     assert_eq!(names.len(), modules.len());
+}
+
+#[test]
+fn an_unknown_module_is_named_with_those_that_are_there() {
+    let (reply, _) =
+        over_stdin(quorate(), &json!({"_ansible_module_name": "quorate.controlplane.nothing"}));
+    let msg = reply["msg"].as_str().unwrap();
+    assert!(
+        msg.starts_with("no module \"nothing\" in this program; it has ")
+            && msg.contains("haproxy_pool"),
+        "{msg}"
+    );
 }
