@@ -1,6 +1,6 @@
 //! What a user may write, and what it means.
 
-use ansible_module::{BadArgs, Options, Seconds};
+use ansible_module::{BadArgs, Options, Seconds, options::groups::EtcdOptions};
 use etcd_cluster::{
     MemberId, Mismatch, Operation, Target,
     evidence::{Kubernetes, NodeHealth},
@@ -23,16 +23,9 @@ use std::{
 /// O(if) asks whether an operation would be safe, over its whole path and in the worst case, without doing anything.
 #[derive(Options, Debug)]
 pub struct Args {
-    /// Client URLs of members. One is enough to find the others; several are needed where one may be down.
-    #[option(alias = "endpoint", default = "https://127.0.0.1:2379")]
-    pub endpoints: Vec<String>,
-    /// Certificate of etcd's authority. Default: kubeadm's C(/etc/kubernetes/pki/etcd/ca.crt), else that of k3s.
-    #[option(alias = "ca_path")]
-    pub ca_cert: Option<PathBuf>,
-    /// Client certificate. Default: kubeadm's C(healthcheck-client.crt) beside the authority, else that of k3s.
-    pub client_cert: Option<PathBuf>,
-    /// Key of the client certificate. Default: beside it.
-    pub client_key: Option<PathBuf>,
+    /// How to reach etcd.
+    #[option(include)]
+    pub etcd: EtcdOptions,
     /// Compares the hash of all keys on every member at one revision. Each member walks all its keys, one member after the other.
     #[option(alias = "hash", default = "false")]
     pub hashkv: bool,
@@ -150,20 +143,12 @@ impl Question {
 
 /// Validates.
 pub fn wanted(args: Args, started: SystemTime) -> Result<Wanted, BadArgs> {
-    if args.endpoints.is_empty() {
-        return Err(BadArgs::new("endpoints is empty; it names the client URL of a member"));
-    }
-    let wrong = |url: &&String| !url.starts_with("https://") && !url.starts_with("http://");
-    if let Some(url) = args.endpoints.iter().find(wrong) {
-        return Err(BadArgs::new(format!(
-            "endpoint {url:?} is no URL such as https://10.0.0.1:2379"
-        )));
-    }
+    let (endpoints, files) = args.etcd.checked()?;
     let healthy = NodeHealth { lease_fresh: true, components_ready: true };
     let nodes = args.healthy_nodes;
     Ok(Wanted {
-        endpoints: args.endpoints,
-        files: [args.ca_cert, args.client_cert, args.client_key],
+        endpoints,
+        files,
         hashkv: args.hashkv,
         metrics: args.metrics,
         count_keys: args.count_keys,

@@ -3,7 +3,10 @@
 
 use ansible_module::{
     BadArgs, Bytes, Json, Options, Seconds,
-    options::{At, Value},
+    options::{
+        At, Value,
+        groups::{EtcdOptions, LockOptions},
+    },
 };
 use kube_cluster::Fence;
 use serde_json::Map;
@@ -66,20 +69,12 @@ pub struct Args {
     /// Defragment etcd before 3.5.23 and 3.6.0 to 3.6.4, where a snapshot that arrives meanwhile corrupts the data.
     #[option(default = "false")]
     pub allow_affected_version: bool,
-    /// Who holds the control plane's lock. When given, the lock is proven to be held right before each change.
-    pub lock_holder: Option<String>,
-    /// Kubeconfig for the lock. Default: C(/etc/kubernetes/admin.conf), else C(/etc/rancher/k3s/k3s.yaml).
-    pub kubeconfig: Option<PathBuf>,
-    /// Client URLs of members. One is enough to find the others; several are needed where one may be down.
-    #[option(alias = "endpoint", default = "https://127.0.0.1:2379")]
-    pub endpoints: Vec<String>,
-    /// Certificate of etcd's authority. Default: kubeadm's C(/etc/kubernetes/pki/etcd/ca.crt), else that of k3s.
-    #[option(alias = "ca_path")]
-    pub ca_cert: Option<PathBuf>,
-    /// Client certificate. Default: kubeadm's C(healthcheck-client.crt) beside the authority, else that of k3s.
-    pub client_cert: Option<PathBuf>,
-    /// Key of the client certificate. Default: beside it.
-    pub client_key: Option<PathBuf>,
+    /// The fence.
+    #[option(include)]
+    pub lock: LockOptions,
+    /// How to reach etcd.
+    #[option(include)]
+    pub etcd: EtcdOptions,
     /// How long the whole may take.
     #[option(default = "1h")]
     pub timeout: Seconds,
@@ -134,15 +129,7 @@ pub struct Wanted {
 
 /// Validates.
 pub fn wanted(args: Args) -> Result<Wanted, BadArgs> {
-    if args.endpoints.is_empty() {
-        return Err(BadArgs::new("endpoints is empty; it names the client URL of a member"));
-    }
-    let wrong = |url: &&String| !url.starts_with("https://") && !url.starts_with("http://");
-    if let Some(url) = args.endpoints.iter().find(wrong) {
-        return Err(BadArgs::new(format!(
-            "endpoint {url:?} is no URL such as https://10.0.0.1:2379"
-        )));
-    }
+    let (endpoints, files) = args.etcd.checked()?;
     if !(args.when_fragmented > 0.0 && args.when_fragmented < 1.0) {
         return Err(BadArgs::new(format!(
             "when_fragmented is a part of the file between 0 and 1, such as 0.3, got {}",
@@ -155,7 +142,6 @@ pub fn wanted(args: Args) -> Result<Wanted, BadArgs> {
         )));
     }
     let by_age = args.compact_age.map(|age| Compact::Age(age.0));
-    let blank = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
     let signed = |size: Bytes| i64::try_from(size.0).unwrap_or(i64::MAX);
     Ok(Wanted {
         compact: args.compact_revision.map(Compact::Revision).or(by_age),
@@ -170,9 +156,9 @@ pub fn wanted(args: Args) -> Result<Wanted, BadArgs> {
         unknown_disk: args.allow_unknown_disk,
         downtime: args.allow_downtime,
         affected_version: args.allow_affected_version,
-        fence: blank(args.lock_holder).map(|holder| Fence::new(args.kubeconfig, holder)),
-        endpoints: args.endpoints,
-        files: [args.ca_cert, args.client_cert, args.client_key],
+        fence: args.lock.holder().map(|(kubeconfig, holder)| Fence::new(kubeconfig, holder)),
+        endpoints,
+        files,
         timeout: args.timeout.0,
     })
 }

@@ -1,7 +1,10 @@
 //! What a user may write, and what it means.
 #![expect(clippy::doc_markdown, reason = "the markup of Ansible's documentation")]
 
-use ansible_module::{BadArgs, Json, Options, Seconds};
+use ansible_module::{
+    BadArgs, Json, Options, Seconds,
+    options::groups::{EtcdOptions, LockOptions},
+};
 use etcd_cluster::{
     MemberId, Target,
     evidence::{Kubernetes, NodeHealth},
@@ -85,20 +88,12 @@ pub struct Args {
     ///
     /// It counts when it is at least five seconds and at most fifteen minutes old.
     pub sample: Map<String, Json>,
-    /// Who holds the control plane's lock. When given, the lock is proven to be held right before each change.
-    pub lock_holder: Option<String>,
-    /// Kubeconfig for the lock. Default: C(/etc/kubernetes/admin.conf), else C(/etc/rancher/k3s/k3s.yaml).
-    pub kubeconfig: Option<PathBuf>,
-    /// Client URLs of members. One is enough to find the others; several are needed where one may be down.
-    #[option(alias = "endpoint", default = "https://127.0.0.1:2379")]
-    pub endpoints: Vec<String>,
-    /// Certificate of etcd's authority. Default: kubeadm's C(/etc/kubernetes/pki/etcd/ca.crt), else that of k3s.
-    #[option(alias = "ca_path")]
-    pub ca_cert: Option<PathBuf>,
-    /// Client certificate. Default: kubeadm's C(healthcheck-client.crt) beside the authority, else that of k3s.
-    pub client_cert: Option<PathBuf>,
-    /// Key of the client certificate. Default: beside it.
-    pub client_key: Option<PathBuf>,
+    /// The fence.
+    #[option(include)]
+    pub lock: LockOptions,
+    /// How to reach etcd.
+    #[option(include)]
+    pub etcd: EtcdOptions,
     /// How long the whole may take.
     #[option(default = "300")]
     pub timeout: Seconds,
@@ -190,16 +185,8 @@ pub fn wanted(args: Args, started: SystemTime) -> Result<Wanted, BadArgs> {
     if let Some(id) = &args.id {
         MemberId::meanings(id).map_err(|bad| BadArgs::new(bad.to_string()))?;
     }
-    if args.endpoints.is_empty() {
-        return Err(BadArgs::new("endpoints is empty; it names the client URL of a member"));
-    }
-    let wrong = |url: &&String| !url.starts_with("https://") && !url.starts_with("http://");
-    if let Some(url) = args.endpoints.iter().find(wrong) {
-        return Err(BadArgs::new(format!(
-            "endpoint {url:?} is no URL such as https://10.0.0.1:2379"
-        )));
-    }
     let goal = goal(&args)?;
+    let (endpoints, files) = args.etcd.checked()?;
     let healthy = NodeHealth { lease_fresh: true, components_ready: true };
     let kubernetes =
         args.healthy_nodes.map(|names| names.into_iter().map(|name| (name, healthy)).collect());
@@ -216,9 +203,9 @@ pub fn wanted(args: Args, started: SystemTime) -> Result<Wanted, BadArgs> {
         permit: Permit { single_member: args.allow_single_member, downtime: args.allow_downtime },
         kubernetes,
         sample: sample(&args.sample, started)?,
-        fence: blank(args.lock_holder).map(|holder| Fence::new(args.kubeconfig, holder)),
-        endpoints: args.endpoints,
-        files: [args.ca_cert, args.client_cert, args.client_key],
+        fence: args.lock.holder().map(|(kubeconfig, holder)| Fence::new(kubeconfig, holder)),
+        endpoints,
+        files,
         timeout: args.timeout.0,
     })
 }

@@ -2,7 +2,7 @@
 #![expect(clippy::doc_markdown, reason = "the markup of Ansible's documentation")]
 
 use crate::state::Survey;
-use ansible_module::{BadArgs, Json, Options, Seconds};
+use ansible_module::{BadArgs, Json, Options, Seconds, options::groups::EtcdOptions};
 use serde_json::Map;
 use std::{
     collections::BTreeSet,
@@ -73,15 +73,8 @@ pub struct Args {
     #[option(default = "/etc/kubernetes/pki,/etc/etcd")]
     pub pki: Vec<PathBuf>,
     /// Client URLs of this member, to see whether it serves.
-    #[option(alias = "endpoint", default = "https://127.0.0.1:2379")]
-    pub endpoints: Vec<String>,
-    /// Certificate of etcd's authority. Default: kubeadm's C(/etc/kubernetes/pki/etcd/ca.crt).
-    #[option(alias = "ca_path")]
-    pub ca_cert: Option<PathBuf>,
-    /// Client certificate. Default: kubeadm's C(healthcheck-client.crt) beside the authority.
-    pub client_cert: Option<PathBuf>,
-    /// Key of the client certificate. Default: beside it.
-    pub client_key: Option<PathBuf>,
+    #[option(include, documents = "endpoints")]
+    pub etcd_access: EtcdOptions,
     /// How long the whole may take.
     #[option(default = "30m")]
     pub timeout: Seconds,
@@ -171,6 +164,7 @@ pub fn wanted(args: Args) -> Result<Wanted, BadArgs> {
         }
         _ => None,
     };
+    let (endpoints, files) = args.etcd_access.checked()?;
     let survey = |(at, map): (usize, Map<String, Json>)| {
         serde_json::from_value(Json::Object(map)).map_err(|error| {
             BadArgs::new(format!(
@@ -192,8 +186,8 @@ pub fn wanted(args: Args) -> Result<Wanted, BadArgs> {
         restore,
         backup_dir: args.backup_dir,
         pki: args.pki,
-        endpoints: args.endpoints,
-        files: [args.ca_cert, args.client_cert, args.client_key],
+        endpoints,
+        files,
         timeout: args.timeout.0,
     })
 }

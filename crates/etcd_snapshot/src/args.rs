@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use ansible_module::{BadArgs, Options, Seconds};
+use ansible_module::{BadArgs, Options, Seconds, options::groups::EtcdOptions};
 
 use crate::name;
 
@@ -18,21 +18,9 @@ use crate::name;
 /// A snapshot holds every Secret of the cluster in clear; files have mode C(0600).
 #[derive(Options, Debug)]
 pub struct Args {
-    /// Client URLs of members. The others are found through them.
-    #[option(default = "https://127.0.0.1:2379")]
-    pub endpoints: Vec<String>,
-    /// Authority of the members' certificates.
-    ///
-    /// That of kubeadm's layout when it is not given, else that of k3s.
-    pub ca_cert: Option<PathBuf>,
-    /// Client certificate.
-    ///
-    /// That of kubeadm's layout when it is not given, else that of k3s.
-    pub client_cert: Option<PathBuf>,
-    /// Key of the client certificate.
-    ///
-    /// That of kubeadm's layout when it is not given, else that of k3s.
-    pub client_key: Option<PathBuf>,
+    /// How to reach etcd.
+    #[option(include)]
+    pub etcd: EtcdOptions,
     /// What shall be.
     #[option(default = "present")]
     pub state: State,
@@ -134,10 +122,7 @@ const SKEW: i64 = 60_000;
 pub fn wanted(args: Args, started: SystemTime) -> Result<Wanted, BadArgs> {
     let started = name::millis(started);
     let timeout = args.timeout.0;
-    let given = [args.client_cert.is_some(), args.client_key.is_some()];
-    if given == [true, false] || given == [false, true] {
-        return Err(BadArgs::new("parameters are required together: client_cert, client_key"));
-    }
+    let (urls, files) = args.etcd.checked()?;
     let absolute = |option: &str, path: &Path| {
         let sentence =
             || BadArgs::new(format!("{option} must be an absolute path, got {}", path.display()));
@@ -187,14 +172,7 @@ pub fn wanted(args: Args, started: SystemTime) -> Result<Wanted, BadArgs> {
             })
         }
     };
-    Ok(Wanted {
-        cluster: Endpoints {
-            urls: args.endpoints,
-            files: [args.ca_cert, args.client_cert, args.client_key],
-        },
-        goal,
-        timeout,
-    })
+    Ok(Wanted { cluster: Endpoints { urls, files }, goal, timeout })
 }
 
 /// Never after the start of the run: the snapshot it takes is young enough, whatever the clock says that `newer_than` was read from.
