@@ -2,6 +2,7 @@
 
 use crate::calls::{Direct, Past};
 use etcd_cluster::fault::Fault;
+use prost::Message;
 use std::time::Duration;
 
 /// More nodes tell nothing more.
@@ -66,54 +67,38 @@ fn newest_renewal(values: &[Vec<u8>]) -> Option<Duration> {
     values.iter().filter_map(|value| renewal(value)).max()
 }
 
-/// `spec.renewTime` of a Lease as the apiserver stores it: `k8s\0`, `runtime.Unknown{raw = 2}`, `Lease{spec = 2}`, `LeaseSpec{renewTime = 4}`, `MicroTime{seconds = 1}`.
+/// `spec.renewTime` of a Lease as the apiserver stores it: `k8s\0`, then a `runtime.Unknown` around the Lease.
 fn renewal(value: &[u8]) -> Option<Duration> {
-    let unknown = value.strip_prefix(b"k8s\0")?;
-    let time = [2, 2, 4].iter().try_fold(unknown, |message, number| field(message, *number))?;
-    let mut rest = time;
-    while !rest.is_empty() {
-        let tag = varint(&mut rest)?;
-        let value = varint(&mut rest)?;
-        if tag == 1 << 3 {
-            return Some(Duration::from_secs(value));
-        }
-    }
-    None
+    let unknown = stored::Unknown::decode(value.strip_prefix(b"k8s\0")?).ok()?;
+    let lease = stored::Lease::decode(unknown.raw.as_slice()).ok()?;
+    let seconds = lease.spec?.renew_time?.seconds?;
+    u64::try_from(seconds).ok().map(Duration::from_secs)
 }
 
-/// The first field of this number that has a length.
-fn field(message: &[u8], number: u64) -> Option<&[u8]> {
-    let mut rest = message;
-    while !rest.is_empty() {
-        let tag = varint(&mut rest)?;
-        match tag & 7 {
-            0 => _ = varint(&mut rest)?,
-            1 => rest = rest.get(8..)?,
-            2 => {
-                let length = usize::try_from(varint(&mut rest)?).ok()?;
-                let (body, after) = rest.split_at_checked(length)?;
-                if tag >> 3 == number {
-                    return Some(body);
-                }
-                rest = after;
-            }
-            5 => rest = rest.get(4..)?,
-            _ => return None,
-        }
+/// The fields on the way to the time, of `runtime/generated.proto`, `coordination/v1/generated.proto` and `meta/v1/generated.proto`.
+mod stored {
+    #[derive(prost::Message)]
+    pub struct Unknown {
+        #[prost(bytes = "vec", tag = "2")]
+        pub raw: Vec<u8>,
     }
-    None
-}
 
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    let (mut value, mut shift) = (0_u64, 0);
-    loop {
-        let (first, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= u64::from(first & 0x7f).checked_shl(shift)?;
-        if first & 0x80 == 0 {
-            return Some(value);
-        }
-        shift += 7;
+    #[derive(prost::Message)]
+    pub struct Lease {
+        #[prost(message, optional, tag = "2")]
+        pub spec: Option<LeaseSpec>,
+    }
+
+    #[derive(prost::Message)]
+    pub struct LeaseSpec {
+        #[prost(message, optional, tag = "4")]
+        pub renew_time: Option<MicroTime>,
+    }
+
+    #[derive(prost::Message)]
+    pub struct MicroTime {
+        #[prost(int64, optional, tag = "1")]
+        pub seconds: Option<i64>,
     }
 }
 

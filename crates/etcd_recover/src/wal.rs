@@ -14,7 +14,7 @@ pub use append::keep_tail;
 use anyhow::{Context, Result, bail};
 use crc::Crc;
 use etcd_cluster::MemberId;
-use proto::{Field, fields};
+use prost::Message;
 use std::{
     collections::BTreeSet,
     fs::{self, File},
@@ -155,12 +155,10 @@ struct Short(String);
 
 /// One record as it lies there.
 struct Record {
-    kind: u64,
-    crc: u32,
-    data: Vec<u8>,
+    /// None where it is no record.
+    told: Option<proto::Record>,
     /// All bytes of it, for the question whether it was torn.
     raw: Vec<u8>,
-    garbled: bool,
 }
 
 impl Segment {
@@ -184,17 +182,8 @@ impl Segment {
         self.file.read_exact(&mut raw).map_err(|error| Short(error.to_string()))?;
         self.offset += FRAME + length + padding;
         let bytes = raw.get(..whole - usize::try_from(padding).unwrap_or(0)).unwrap_or_default();
-        let (mut kind, mut crc, mut data, mut garbled) = (0, 0, vec![], false);
-        for field in fields(bytes) {
-            match field {
-                Some((1, Field::Number(number))) => kind = number,
-                Some((2, Field::Number(number))) => crc = u32::try_from(number).unwrap_or(0),
-                Some((3, Field::Bytes(bytes))) => data = bytes.to_vec(),
-                Some(_) => {}
-                None => garbled = true,
-            }
-        }
-        Ok(Some(Record { kind, crc, data, raw, garbled }))
+        let told = proto::Record::decode(bytes).ok();
+        Ok(Some(Record { told, raw }))
     }
 
     /// Behind the last record lies nothing but zeroes, or what a torn write left.
@@ -245,9 +234,8 @@ fn take(
     crc: &mut Crc,
     record: &Record,
 ) -> Result<(), String> {
-    if record.garbled {
-        return Err("it is no record".into());
-    }
+    let record = record.told.as_ref().ok_or("it is no record")?;
+    let data = record.data.as_deref().unwrap_or_default();
     if record.kind == kind::CRC {
         // the first segment that is left begins with what those before it ended in
         if crc.sum() != 0 && crc.sum() != record.crc {
@@ -257,50 +245,49 @@ fn take(
         return Ok(());
     }
     let mut next = crc.clone();
-    next.update(&record.data);
+    next.update(data);
     if next.sum() != record.crc {
         return Err(format!("its checksum is {:x}, not {:x}", next.sum(), record.crc));
     }
     *crc = next;
     match record.kind {
         kind::METADATA => {
-            log.member = MemberId(number(&record.data, 1));
-            log.cluster = MemberId(number(&record.data, 2));
+            let about: proto::Metadata = told(data)?;
+            (log.member, log.cluster) = (MemberId(about.member), MemberId(about.cluster));
         }
         kind::ENTRY => {
-            let (entry, index) = (&record.data, number(&record.data, 3));
+            let entry: proto::Entry = told(data)?;
             // an entry takes the place of all that come after it
-            (log.last_term, log.last_index) = (number(entry, 2), index);
-            members.changes.retain(|(at, ..)| *at < index);
-            // ConfChange, and no other kind is ever written by etcd
-            if number(entry, 1) == 1 {
-                let change = proto::bytes(entry, 4).unwrap_or_default();
-                members.changes.push((index, number(change, 2), number(change, 3)));
+            (log.last_term, log.last_index) = (entry.term, entry.index);
+            members.changes.retain(|(at, ..)| *at < entry.index);
+            if entry.kind == proto::Entry::CONF_CHANGE {
+                let change: proto::ConfChange = told(entry.data.as_deref().unwrap_or_default())?;
+                members.changes.push((entry.index, change.kind, change.member));
             }
         }
         kind::STATE => {
-            (log.term, log.vote) = (number(&record.data, 1), number(&record.data, 2));
-            log.commit = number(&record.data, 3);
+            let state: proto::HardState = told(data)?;
+            (log.term, log.vote, log.commit) = (state.term, state.vote, state.commit);
         }
-        kind::SNAPSHOT => snapshot(log, members, &record.data),
+        kind::SNAPSHOT => snapshot(log, members, told(data)?),
         other => return Err(format!("it is of kind {other}, which nobody knows")),
     }
     Ok(())
 }
 
-/// `walpb.Snapshot {index = 1, term = 2, conf_state = 3 {voters = 1}}`.
-fn snapshot(log: &mut Log, members: &mut Members, data: &[u8]) {
-    let (index, term) = (number(data, 1), number(data, 2));
+/// What a record holds; its checksum is right, so that anything else was written by somebody else.
+fn told<T: Message + Default>(data: &[u8]) -> Result<T, String> {
+    T::decode(data).map_err(|error| format!("what it holds cannot be read: {error}"))
+}
+
+fn snapshot(log: &mut Log, members: &mut Members, told: proto::Snapshot) {
+    let proto::Snapshot { index, term, state } = told;
     if index > log.last_index {
         // sent by a leader: the entries before it never came here
         (log.last_index, log.last_term) = (index, term);
     }
-    if let Some(state) = proto::bytes(data, 3) {
-        let voters = fields(state).filter_map(|field| match field {
-            Some((1, Field::Number(id))) => Some(MemberId(id)),
-            _ => None,
-        });
-        members.voters = voters.collect();
+    if let Some(state) = state {
+        members.voters = state.voters.into_iter().map(MemberId).collect();
         members.changes.retain(|(at, ..)| *at > index);
     }
 }
@@ -318,10 +305,6 @@ impl Members {
         }
         voters
     }
-}
-
-fn number(message: &[u8], field: u64) -> u64 {
-    proto::number(message, field).unwrap_or_default()
 }
 
 impl Log {

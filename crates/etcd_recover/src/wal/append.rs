@@ -2,6 +2,7 @@
 
 use super::{FRAME, Log, crc::Crc, kind, proto, read, refuse_damaged};
 use anyhow::{Context, Result, ensure};
+use prost::Message;
 use std::{
     fs::OpenOptions,
     io::{Seek, SeekFrom, Write},
@@ -50,17 +51,17 @@ pub fn keep_tail(dir: &Path) -> Result<bool> {
 }
 
 fn frame(log: &Log) -> Vec<u8> {
-    let mut state = vec![];
-    proto::put(&mut state, 1, log.term.max(log.last_term));
-    // a vote is for one term
-    proto::put(&mut state, 2, if log.term >= log.last_term { log.vote } else { 0 });
-    proto::put(&mut state, 3, log.last_index);
+    let state = proto::HardState {
+        term: log.term.max(log.last_term),
+        // a vote is for one term
+        vote: if log.term >= log.last_term { log.vote } else { 0 },
+        commit: log.last_index,
+    };
+    let data = state.encode_to_vec();
     let mut crc = Crc::new(log.tail.crc);
-    crc.update(&state);
-    let mut record = vec![];
-    proto::put(&mut record, 1, kind::STATE);
-    proto::put(&mut record, 2, crc.sum().into());
-    proto::put_bytes(&mut record, 3, &state);
+    crc.update(&data);
+    let record = proto::Record { kind: kind::STATE, crc: crc.sum(), data: Some(data) };
+    let mut record = record.encode_to_vec();
     let length = record.len() as u64;
     let padding = (8 - length % 8) % 8;
     let word = if padding == 0 { length } else { length | (0x80 | padding) << 56 };

@@ -11,23 +11,17 @@ struct Writer {
 impl Writer {
     fn begin(previous: u32) -> Self {
         let mut writer = Self { bytes: vec![], crc: Crc::new(previous) };
-        let mut record = vec![];
-        proto::put(&mut record, 1, kind::CRC);
-        proto::put(&mut record, 2, previous.into());
-        writer.frame(record);
+        writer.frame(&proto::Record { kind: kind::CRC, crc: previous, data: None });
         writer
     }
 
     fn record(&mut self, kind: u64, data: &[u8]) {
         self.crc.update(data);
-        let mut record = vec![];
-        proto::put(&mut record, 1, kind);
-        proto::put(&mut record, 2, self.crc.sum().into());
-        proto::put_bytes(&mut record, 3, data);
-        self.frame(record);
+        self.frame(&proto::Record { kind, crc: self.crc.sum(), data: Some(data.to_vec()) });
     }
 
-    fn frame(&mut self, mut record: Vec<u8>) {
+    fn frame(&mut self, record: &proto::Record) {
+        let mut record = record.encode_to_vec();
         let length = record.len() as u64;
         let padding = (8 - length % 8) % 8;
         record.resize(usize::try_from(length + padding).unwrap(), 0);
@@ -37,25 +31,13 @@ impl Writer {
     }
 
     fn entry(&mut self, term: u64, index: u64, change: Option<(u64, u64)>) {
-        let mut entry = vec![];
-        proto::put(&mut entry, 1, change.is_some().into());
-        proto::put(&mut entry, 2, term);
-        proto::put(&mut entry, 3, index);
-        let mut data = vec![];
-        if let Some((kind, id)) = change {
-            proto::put(&mut data, 2, kind);
-            proto::put(&mut data, 3, id);
-        }
-        proto::put_bytes(&mut entry, 4, &data);
-        self.record(kind::ENTRY, &entry);
+        let data = change.map(|(kind, member)| proto::ConfChange { kind, member }.encode_to_vec());
+        let entry = proto::Entry { kind: change.is_some().into(), term, index, data };
+        self.record(kind::ENTRY, &entry.encode_to_vec());
     }
 
     fn state(&mut self, term: u64, commit: u64) {
-        let mut state = vec![];
-        proto::put(&mut state, 1, term);
-        proto::put(&mut state, 2, 7);
-        proto::put(&mut state, 3, commit);
-        self.record(kind::STATE, &state);
+        self.record(kind::STATE, &proto::HardState { term, vote: 7, commit }.encode_to_vec());
     }
 
     fn save(&self, dir: &Path, name: &str) {
@@ -68,10 +50,8 @@ impl Writer {
 /// Three voters, six entries of which four are known to be committed.
 fn six() -> Writer {
     let mut log = Writer::begin(0);
-    let mut metadata = vec![];
-    proto::put(&mut metadata, 1, 0xa1);
-    proto::put(&mut metadata, 2, 0xc1);
-    log.record(kind::METADATA, &metadata);
+    let metadata = proto::Metadata { member: 0xa1, cluster: 0xc1 };
+    log.record(kind::METADATA, &metadata.encode_to_vec());
     log.record(kind::SNAPSHOT, &[]);
     for (index, id) in [(1, 0xa1), (2, 0xa2), (3, 0xa3)] {
         log.entry(1, index, Some((0, id)));
