@@ -154,7 +154,7 @@ impl Cluster {
         if let Some(open) = self.open.get(url) {
             return Ok(open.clone());
         }
-        let open = Connection::new(&self.access, url).await?;
+        let open = Box::pin(Connection::new(&self.access, url)).await?;
         self.open.insert(url.to_owned(), open.clone());
         Ok(open)
     }
@@ -170,6 +170,27 @@ impl Cluster {
     ) -> Result<Connection, Fault> {
         let url = reading.answers.get(&id).map(|answer| answer.url.clone()).unwrap_or_default();
         self.connection(&url).await
+    }
+
+    /// Hands leadership over, at the leader itself. `Some` tells why it was not to be had: it moved by itself, or the choice was overtaken, and the next
+    /// reading shows who leads.
+    ///
+    /// # Errors
+    /// When the leader did not answer, or refuses for another reason.
+    pub async fn hand_over(
+        &mut self,
+        reading: &Reading,
+        from: MemberId,
+        to: MemberId,
+    ) -> Result<Option<String>, Fault> {
+        let moved = async { self.to_member(reading, from).await?.move_leader(to).await };
+        match Box::pin(moved).await {
+            Ok(()) => Ok(None),
+            Err(fault) if matches!(fault.kind, Kind::NotLeader | Kind::BadTransferee) => {
+                Ok(Some(fault.text))
+            }
+            Err(fault) => Err(fault),
+        }
     }
 
     /// Opens a connection to a member that can serve a change and is not the one that goes. The leader comes first: it saves a hop.

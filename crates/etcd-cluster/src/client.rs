@@ -126,10 +126,12 @@ impl Connection {
         name: &str,
         call: impl Future<Output = Result<T, etcd_client::Error>>,
     ) -> Result<T, Fault> {
-        match tokio::time::timeout(self.per_call, call).await {
-            Ok(answer) => answer.map_err(Fault::from),
-            Err(_) => Err(Fault::deadline(name, self.per_call.as_secs_f32())),
-        }
+        within(self.per_call, name, call).await
+    }
+
+    /// The connection as etcd-client has it, for calls that only one module makes.
+    pub fn client(&self) -> Client {
+        self.client.clone()
     }
 
     /// Asks the member about itself; also a learner or one without a leader answers.
@@ -198,8 +200,7 @@ impl Connection {
     /// Hashes all keys up to a revision. Walks the whole keyspace: one member at a time, and not too often.
     pub async fn hash_kv(&self, revision: i64, deadline: Duration) -> Result<Hash, Fault> {
         let mut client = self.client.maintenance_client();
-        let answer = tokio::time::timeout(deadline, client.hash_kv(revision)).await;
-        let answer = answer.map_err(|_| Fault::deadline("hash", deadline.as_secs_f32()))??;
+        let answer = within(deadline, "hash", client.hash_kv(revision)).await?;
         Ok(Hash { hash: answer.hash(), compact_revision: answer.compact_version() })
     }
 
@@ -257,6 +258,21 @@ impl Connection {
     /// Begins a snapshot of this member. The caller reads the stream and bounds it.
     pub async fn snapshot(&self) -> Result<etcd_client::SnapshotStreaming, Fault> {
         self.call("snapshot", self.client.maintenance_client().snapshot()).await
+    }
+}
+
+/// Waits for an answer, but no longer than that.
+///
+/// # Errors
+/// When the call fails, or has no answer in time; names the call.
+pub async fn within<T>(
+    patience: Duration,
+    name: &str,
+    call: impl Future<Output = Result<T, etcd_client::Error>>,
+) -> Result<T, Fault> {
+    match tokio::time::timeout(patience, call).await {
+        Ok(answer) => answer.map_err(Fault::from),
+        Err(_) => Err(Fault::deadline(name, patience.as_secs_f32())),
     }
 }
 

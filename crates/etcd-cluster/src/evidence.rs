@@ -11,10 +11,27 @@ use crate::{
     reading::{Alarm, AlarmKind, Answer, Reading, Status},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 /// How many raft entries a member may be behind.
 pub const MAX_LAG: u64 = 1000;
+
+/// How long evidence must have held before it counts: two samples, this far apart.
+pub const SETTLE: Duration = Duration::from_secs(5);
+
+/// Milliseconds since the first sample of an unbroken row in which a member was proven.
+pub type ProvenFor = BTreeMap<MemberId, u64>;
+
+/// Tells whether the evidence of a member has held long enough.
+pub fn is_settled(proven_for: &ProvenFor, id: MemberId) -> bool {
+    proven_for.get(&id).is_some_and(|ms| Duration::from_millis(*ms) >= SETTLE)
+}
+
+/// As it is when the evidence of all these members has held long enough.
+pub fn all_settled(members: &[Member]) -> ProvenFor {
+    let settled = u64::try_from(SETTLE.as_millis()).unwrap_or(u64::MAX);
+    members.iter().map(|member| (member.id, settled)).collect()
+}
 
 /// One point of evidence that is missing.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

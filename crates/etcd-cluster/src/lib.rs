@@ -31,5 +31,5 @@ pub use client::{Access, Connection};
 pub use evidence::{Doubt, Evidence, Kubernetes};
 pub use gate::{Facts, Operation, Order, SubStep, Unsafe, Verdict};
 pub use matching::{Mismatch, Target};
-pub use member::{Member, MemberId, Role};
+pub use member::{Member, MemberId, Role, Which};
 pub use reading::Reading;

@@ -102,6 +102,15 @@ pub enum Role {
     Learner,
 }
 
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Voter => "voter",
+            Self::Learner => "learner",
+        })
+    }
+}
+
 /// One entry of the member list.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Member {
@@ -144,6 +153,21 @@ impl Member {
         }
         let address = self.peer_urls.first().map_or("no address", String::as_str);
         format!("nameless {} ({})", address, self.id)
+    }
+}
+
+/// A member that a step is about. Equal means the same member.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Which {
+    /// Its id.
+    pub id: MemberId,
+    /// Its name and id, or what the user called it.
+    pub label: String,
+}
+
+impl From<&Member> for Which {
+    fn from(member: &Member) -> Self {
+        Self { id: member.id, label: member.label() }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     member::{Member, MemberId},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt};
+use std::{cmp::Reverse, collections::BTreeMap, fmt};
 
 /// Everything that was seen at one time. What is missing was not seen, and unknown health is unhealthy.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -60,6 +60,32 @@ impl Reading {
     /// Tells whether anything answers at the client URL of a member.
     pub fn answers_at(&self, id: MemberId) -> bool {
         self.status(id).is_some()
+    }
+
+    /// Lists the voters that can lead in place of one, the nearest to the leader's log first.
+    pub fn successors(&self, from: MemberId) -> Vec<MemberId> {
+        let can = |member: &&Member| {
+            let answer = self.answers.get(&member.id);
+            member.id != from
+                && member.is_voter()
+                && answer.is_some_and(|answer| answer.linearizable)
+        };
+        let applied = |member: &Member| self.status(member.id).map_or(0, |s| s.applied_index);
+        let mut all: Vec<&Member> = self.members.iter().filter(can).collect();
+        all.sort_by_key(|member| (Reverse(applied(member)), member.name.clone()));
+        all.into_iter().map(|member| member.id).collect()
+    }
+
+    /// Makes it the reading of a cluster in which everybody who answers follows this leader, in a new term.
+    pub fn follow(&mut self, leader: MemberId) {
+        for status in self.statuses_mut() {
+            (status.leader, status.term) = (leader, status.term + 1);
+        }
+    }
+
+    /// What members said of themselves.
+    pub fn statuses_mut(&mut self) -> impl Iterator<Item = &mut Status> {
+        self.answers.values_mut().filter_map(|answer| answer.status.as_mut())
     }
 
     /// Lists the alarms of ids that are listed no more: etcd keeps them after the removal, and they stop every write.

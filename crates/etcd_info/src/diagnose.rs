@@ -186,8 +186,8 @@ impl Found<'_> {
         let text = doubt.to_string();
         match doubt {
             Doubt::Nameless => {
-                let role = if member.is_voter() { "voter" } else { "learner" };
-                self.member(Code::NamelessMember, member, format!("a {role} that {text}"));
+                let text = format!("a {} that {text}", member.role);
+                self.member(Code::NamelessMember, member, text);
             }
             Doubt::Silent(fault) => self.silent(member, fault),
             // of a nameless one it is a matter of course

@@ -365,7 +365,7 @@ fn member_view(observed: &Observed, member: &Member) -> ViewMember {
         id: member.id.to_string(),
         id_dec: member.id.decimal(),
         name: member.name.clone(),
-        role: if member.is_voter() { "voter" } else { "learner" }.to_owned(),
+        role: member.role.to_string(),
         peer_urls: member.peer_urls.clone(),
         client_urls: member.client_urls.clone(),
         is_leader: leader == Some(member.id),

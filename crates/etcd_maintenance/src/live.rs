@@ -2,17 +2,18 @@
 
 use crate::{
     args::{Compact, Wanted},
-    calls::{Door, Past},
+    calls::{Direct, Past},
     history::{self, Found},
     plan::{not_worth, patience},
     probe::while_reading,
-    state::{Compaction, Observed, Record, Step, Which, successors, without_no_space},
+    state::{Compaction, Observed, Record, Step, successors, without_no_space},
 };
 use ansible_module::{Applied, Refusal};
 use anyhow::{Context, Result};
 use etcd_cluster::{
-    Access, Cluster, Evidence, Member, MemberId, Reading,
+    Access, Cluster, Evidence, Member, MemberId, Reading, Which,
     fault::{Fault, Kind, Retry},
+    matching::host_and_port,
     reading::Alarm,
 };
 use kube_cluster::{Fence, Holder, LockName, assert_held};
@@ -33,7 +34,6 @@ const COMMITTED: Duration = Duration::from_millis(250);
 /// An open cluster, and what this run knows of it.
 pub struct Live {
     cluster: Cluster,
-    door: Door,
     /// The first sample of an unbroken row in which a member was proven.
     since: BTreeMap<MemberId, Instant>,
     moved: Option<Instant>,
@@ -55,7 +55,6 @@ impl Live {
             Access::for_endpoints(&wanted.endpoints, &wanted.files).context("reach etcd")?;
         Ok(Self {
             cluster: Cluster::new(access, &wanted.endpoints),
-            door: Door::open(&wanted.endpoints, &wanted.files).context("reach etcd")?,
             since: BTreeMap::new(),
             moved: None,
             done: BTreeMap::new(),
@@ -79,7 +78,8 @@ impl Live {
         observed.done.clone_from(&self.done);
         observed.free = local_free(&reading, wanted);
         if let Some(compact) = &wanted.compact {
-            self.look_at_history(wanted, compact, &reading, &mut observed).await?;
+            let looked = self.look_at_history(wanted, compact, &reading, &mut observed);
+            Box::pin(looked).await?;
         }
         observed.reading = reading;
         let left_alone = self.left_alone.get_or_insert_with(|| not_worth(wanted, &observed));
@@ -113,7 +113,7 @@ impl Live {
     ) -> Result<()> {
         let newest = newest(reading);
         let Some(url) = serving(reading, None) else { return Ok(()) };
-        let member = self.door.to(&url).await.context("reach a member")?;
+        let member = self.direct(&url).await?;
         if self.revision.is_none() {
             let found = match compact {
                 Compact::Revision(revision) => Ok(Found::Revision(*revision)),
@@ -173,7 +173,7 @@ impl Live {
     /// Sends one step.
     pub async fn apply(&mut self, step: &Step, observed: &Observed) -> Result<Applied> {
         match step {
-            Step::Compact(revision) => self.compact(*revision, &observed.reading).await,
+            Step::Compact(revision) => Box::pin(self.compact(*revision, &observed.reading)).await,
             Step::MoveLeader(which) => self.move_leader(which, observed).await,
             Step::Defragment(which) => Box::pin(self.defragment(which, &observed.reading)).await,
             Step::Disarm(alarm) => self.disarm(*alarm, &observed.reading).await,
@@ -181,9 +181,15 @@ impl Live {
         }
     }
 
+    /// For the calls that only this module makes.
+    async fn direct(&mut self, url: &str) -> Result<Direct> {
+        let connection = Box::pin(self.cluster.connection(url)).await.context("reach a member")?;
+        Ok(Direct::from(&connection))
+    }
+
     async fn compact(&mut self, revision: i64, reading: &Reading) -> Result<Applied> {
         let url = serving(reading, None).context("find a member that serves")?;
-        let member = self.door.to(&url).await.context("reach a member")?;
+        let member = self.direct(&url).await?;
         self.sent_compaction = true;
         self.in_use = None;
         // the pages that one freed are counted as free by the commits after it, and nobody else may be writing (NOSPACE): the last revision makes them
@@ -205,16 +211,10 @@ impl Live {
         let heirs = successors(observed, which.id);
         let none = || format!("find a healthy voter to lead in place of {}", which.label);
         let to = *heirs.first().with_context(none)?;
-        let leader = self.cluster.to_member(&observed.reading, which.id).await?;
         self.moved = Some(Instant::now());
-        match leader.move_leader(to).await {
-            Ok(()) => Ok(Applied::Sent),
-            // it moved by itself, or the choice was overtaken: the next reading tells
-            Err(fault) if matches!(fault.kind, Kind::NotLeader | Kind::BadTransferee) => {
-                Ok(Applied::Again(Duration::from_millis(200), fault.text))
-            }
-            Err(fault) => Err(fault).with_context(|| format!("move leadership to {to}")),
-        }
+        let answer = self.cluster.hand_over(&observed.reading, which.id, to).await;
+        let not = answer.with_context(|| format!("move leadership to {to}"))?;
+        Ok(not.map_or(Applied::Sent, |why| Applied::Again(Duration::from_millis(200), why)))
     }
 
     /// On the member itself, which must not lead; watched through another.
@@ -227,14 +227,14 @@ impl Live {
             let why = format!("{} became the leader again", which.label);
             return Ok(Applied::Again(Duration::ZERO, why));
         }
-        let direct = self.door.to(own.url()).await?;
+        let direct = Direct::from(&own);
         let work = direct.defragment(patience(status.db_size));
         let begun = Instant::now();
         let other = serving(reading, Some(which.id));
         let (answer, seen) = match other {
             Some(url) => {
                 let probe = self.cluster.connection(&url).await?;
-                let (answer, seen) = while_reading(&probe, work).await;
+                let (answer, seen) = Box::pin(while_reading(&probe, work)).await;
                 (answer, Some(seen))
             }
             None => (work.await, None),
@@ -272,12 +272,7 @@ impl Live {
     }
 }
 
-async fn by_age(
-    member: &crate::calls::Direct,
-    prefix: &str,
-    newest: i64,
-    age: Duration,
-) -> Result<Found, Fault> {
+async fn by_age(member: &Direct, prefix: &str, newest: i64, age: Duration) -> Result<Found, Fault> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let slack = (age / 10).max(Duration::from_mins(1));
     // a little more history than asked for is no reason to compact: a second run finds nothing to do
@@ -331,8 +326,8 @@ fn serving(reading: &Reading, not: Option<MemberId>) -> Option<String> {
 fn local_free(reading: &Reading, wanted: &Wanted) -> BTreeMap<MemberId, u64> {
     let own = host::identity::addresses().unwrap_or_default();
     let here = |member: &&Member| {
-        let mut hosts = member.peer_urls.iter().filter_map(|url| host_of(url));
-        hosts.any(|host| own.contains(&host))
+        let mut hosts = member.peer_urls.iter().map(|url| host_and_port(url).0.parse());
+        hosts.any(|host| host.is_ok_and(|host: IpAddr| own.contains(&host)))
     };
     let free = || {
         let about = nix::sys::statvfs::statvfs(&wanted.data_dir).ok()?;
@@ -340,11 +335,4 @@ fn local_free(reading: &Reading, wanted: &Wanted) -> BTreeMap<MemberId, u64> {
     };
     let local = reading.members.iter().find(here);
     local.and_then(|member| Some((member.id, free()?))).into_iter().collect()
-}
-
-/// The address in a URL such as `https://[fd00::1]:2380`.
-fn host_of(url: &str) -> Option<IpAddr> {
-    let (_, rest) = url.split_once("://")?;
-    let (host, _) = rest.rsplit_once(':')?;
-    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }

@@ -2,19 +2,15 @@
 
 use ansible_module::{Kind, Returns};
 use etcd_cluster::{
-    Member, MemberId, Reading,
+    Member, MemberId, Reading, Which,
+    evidence::{ProvenFor, SETTLE, all_settled, is_settled},
     reading::{Alarm, AlarmKind, Status},
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     fmt,
-    time::Duration,
 };
-
-/// How long evidence must have held before it counts: two samples, this far apart.
-pub const SETTLE: Duration = Duration::from_secs(5);
 
 /// One reading, and what only this run knows.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -23,7 +19,7 @@ pub struct Observed {
     pub reading: Reading,
     /// Milliseconds since the first sample of an unbroken row in which the member was proven.
     #[serde(default)]
-    pub proven_for_ms: BTreeMap<MemberId, u64>,
+    pub proven_for_ms: ProvenFor,
     /// Free bytes beside the data of a member on this host.
     #[serde(default)]
     pub free: BTreeMap<MemberId, u64>,
@@ -44,10 +40,7 @@ pub struct Observed {
 impl Observed {
     /// Tells whether the evidence of every member has held long enough.
     pub fn is_settled(&self) -> bool {
-        let settled = |member: &Member| {
-            let ms = self.proven_for_ms.get(&member.id);
-            ms.is_some_and(|ms| Duration::from_millis(*ms) >= SETTLE)
-        };
+        let settled = |member: &Member| is_settled(&self.proven_for_ms, member.id);
         self.reading.members.iter().all(settled)
     }
 
@@ -100,21 +93,6 @@ pub struct Record {
     pub reads: u64,
     /// How many of them failed.
     pub failed_reads: u64,
-}
-
-/// A member that a step is about. Equal means the same member.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Which {
-    /// Its id.
-    pub id: MemberId,
-    /// Its name and id.
-    pub label: String,
-}
-
-impl From<&Member> for Which {
-    fn from(member: &Member) -> Self {
-        Self { id: member.id, label: member.label() }
-    }
 }
 
 /// One step.
@@ -174,16 +152,16 @@ pub fn project(observed: &Observed, step: &Step) -> Observed {
                 compaction.settled = true;
             }
             // nobody knows beforehand how much: the worst case is that every member is worth its stall
-            for status in statuses(&mut next.reading) {
+            for status in next.reading.statuses_mut() {
                 status.db_in_use = -1;
             }
         }
-        Step::AwaitHealthy => {
-            let settled = u64::try_from(SETTLE.as_millis()).unwrap_or(u64::MAX);
-            let ids = next.reading.members.iter().map(|member| member.id);
-            next.proven_for_ms = ids.map(|id| (id, settled)).collect();
+        Step::AwaitHealthy => next.proven_for_ms = all_settled(&next.reading.members),
+        Step::MoveLeader(which) => {
+            if let Some(heir) = successors(&next, which.id).first() {
+                next.reading.follow(*heir);
+            }
         }
-        Step::MoveLeader(which) => lead_elsewhere(&mut next, which.id),
         Step::Defragment(which) => defragmented(&mut next, which.id),
         Step::Disarm(alarm) => {
             if let Some(alarms) = &mut next.reading.alarms {
@@ -192,10 +170,6 @@ pub fn project(observed: &Observed, step: &Step) -> Observed {
         }
     }
     next
-}
-
-fn statuses(reading: &mut Reading) -> impl Iterator<Item = &mut Status> {
-    reading.answers.values_mut().filter_map(|answer| answer.status.as_mut())
 }
 
 fn defragmented(next: &mut Observed, id: MemberId) {
@@ -212,29 +186,11 @@ fn defragmented(next: &mut Observed, id: MemberId) {
     next.proven_for_ms.clear();
 }
 
-/// A voter that is well takes over, in a new term.
-fn lead_elsewhere(next: &mut Observed, from: MemberId) {
-    let Some(heir) = successors(next, from).first().copied() else { return };
-    for status in statuses(&mut next.reading) {
-        status.leader = heir;
-        status.term += 1;
-    }
-}
-
 /// Voters that can lead in place of one: those that this run has defragmented first, then the nearest to the leader's log.
 pub fn successors(observed: &Observed, from: MemberId) -> Vec<MemberId> {
-    let reading = &observed.reading;
-    let can = |member: &&Member| {
-        let answer = reading.answers.get(&member.id);
-        member.id != from && member.is_voter() && answer.is_some_and(|answer| answer.linearizable)
-    };
-    let applied = |member: &Member| reading.status(member.id).map_or(0, |s| s.applied_index);
-    let mut all: Vec<&Member> = reading.members.iter().filter(can).collect();
-    let rank = |member: &&Member| {
-        (!observed.done.contains_key(&member.id), Reverse(applied(member)), member.name.clone())
-    };
-    all.sort_by_key(rank);
-    all.into_iter().map(|member| member.id).collect()
+    let mut all = observed.reading.successors(from);
+    all.sort_by_key(|id| !observed.done.contains_key(id));
+    all
 }
 
 /// What is shown.

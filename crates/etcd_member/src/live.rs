@@ -2,12 +2,12 @@
 
 use crate::{
     args::Wanted,
-    state::{Observed, Step, Which, successors},
+    state::{Observed, Step},
 };
 use ansible_module::{Applied, Refusal};
 use anyhow::Context;
 use etcd_cluster::{
-    Access, Cluster, Evidence, MemberId, Reading, Target,
+    Access, Cluster, Evidence, MemberId, Reading, Target, Which,
     fault::{Fault, Kind, Retry},
 };
 use kube_cluster::assert_held;
@@ -107,7 +107,7 @@ impl Live {
 
     /// Only the leader accepts this; each voter that could lead is tried in turn by the next readings.
     async fn move_leader(&mut self, which: &Which, reading: &Reading) -> anyhow::Result<Applied> {
-        let heirs = successors(reading, which.id);
+        let heirs = reading.successors(which.id);
         let to = *heirs
             .first()
             .with_context(|| format!("find a healthy voter to lead in place of {}", which.label))?;
@@ -126,16 +126,10 @@ impl Live {
         to: MemberId,
         reading: &Reading,
     ) -> anyhow::Result<Applied> {
-        let leader = self.cluster.to_member(reading, from).await?;
         self.moved = Some(Instant::now());
-        match leader.move_leader(to).await {
-            Ok(()) => Ok(Applied::Sent),
-            // it moved by itself, or the choice was overtaken: the next reading tells
-            Err(fault) if matches!(fault.kind, Kind::NotLeader | Kind::BadTransferee) => {
-                Ok(Applied::Again(Duration::from_millis(200), fault.text))
-            }
-            Err(fault) => Err(fault).with_context(|| format!("move leadership to {to}")),
-        }
+        let answer = self.cluster.hand_over(reading, from, to).await;
+        let not = answer.with_context(|| format!("move leadership to {to}"))?;
+        Ok(not.map_or(Applied::Sent, |why| Applied::Again(Duration::from_millis(200), why)))
     }
 
     /// By the id that it has by now; etcd itself refuses while its log is short.

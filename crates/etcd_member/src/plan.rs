@@ -2,11 +2,11 @@
 
 use crate::{
     args::{Goal, Wanted},
-    state::{Observed, Step, Which, project},
+    state::{Observed, Step, project},
 };
 use ansible_module::{Limit, Refusal};
 use etcd_cluster::{
-    Evidence, Facts, Member, MemberId, Mismatch, Operation, Reading, Unsafe, Verdict,
+    Evidence, Facts, Member, MemberId, Mismatch, Operation, Reading, Unsafe, Verdict, Which,
     gate::decide,
     reading::{Alarm, AlarmKind},
 };

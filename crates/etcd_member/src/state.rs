@@ -2,15 +2,13 @@
 
 use ansible_module::{Kind, Returns};
 use etcd_cluster::{
-    Member, MemberId, Reading, Role, Target,
+    Member, MemberId, Reading, Role, Target, Which,
+    evidence::{ProvenFor, SETTLE, all_settled, is_settled},
     gate::quorum,
     reading::{Alarm, Answer},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, time::Duration};
-
-/// How long evidence must have held before it counts: two samples, this far apart.
-pub const SETTLE: Duration = Duration::from_secs(5);
+use std::fmt;
 
 /// One reading, and for how long each proven member has been proven.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -19,33 +17,18 @@ pub struct Observed {
     pub reading: Reading,
     /// Milliseconds since the first sample of an unbroken row in which the member was proven.
     #[serde(default)]
-    pub proven_for_ms: BTreeMap<MemberId, u64>,
+    pub proven_for_ms: ProvenFor,
 }
 
 impl Observed {
     /// Tells whether the evidence of a member has held long enough.
     pub fn is_settled(&self, id: MemberId) -> bool {
-        self.proven_for_ms.get(&id).is_some_and(|ms| Duration::from_millis(*ms) >= SETTLE)
+        is_settled(&self.proven_for_ms, id)
     }
 
     /// Tells which members still list somebody that the cluster lists no more.
     pub fn lists_of_peers(&self) -> impl Iterator<Item = &[Member]> {
         self.reading.answers.values().filter_map(|answer| answer.list.as_deref())
-    }
-}
-
-/// A member that a step is about. Equal means the same member.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Which {
-    /// Its id.
-    pub id: MemberId,
-    /// Its name and id, or what the user called it.
-    pub label: String,
-}
-
-impl From<&Member> for Which {
-    fn from(member: &Member) -> Self {
-        Self { id: member.id, label: member.label() }
     }
 }
 
@@ -128,15 +111,13 @@ impl fmt::Display for Step {
 pub fn project(observed: &Observed, step: &Step) -> Observed {
     let mut next = observed.clone();
     match step {
-        Step::AwaitProven => {
-            let settled = u64::try_from(SETTLE.as_millis()).unwrap_or(u64::MAX);
-            let ids = next.reading.members.iter().map(|member| member.id);
-            next.proven_for_ms = ids.map(|id| (id, settled)).collect();
-        }
+        Step::AwaitProven => next.proven_for_ms = all_settled(&next.reading.members),
         Step::MoveLeader(which) | Step::HandOver(which) => {
-            lead_elsewhere(&mut next.reading, which.id);
+            if let Some(heir) = next.reading.successors(which.id).first() {
+                next.reading.follow(*heir);
+            }
         }
-        Step::Lead(which) => lead(&mut next.reading, which.id),
+        Step::Lead(which) => next.reading.follow(which.id),
         Step::AwaitSync(target) => catch_up(&mut next.reading, target),
         Step::Promote(target) => promote(&mut next.reading, target),
         Step::Remove(which) => {
@@ -159,36 +140,6 @@ pub fn project(observed: &Observed, step: &Step) -> Observed {
         Step::AwaitHealthy(target) => heal(&mut next.reading, target),
     }
     next
-}
-
-/// The first staying voter that is well takes over, in a new term.
-fn lead_elsewhere(reading: &mut Reading, from: MemberId) {
-    let heir = successors(reading, from).first().copied();
-    if let Some(heir) = heir {
-        lead(reading, heir);
-    }
-}
-
-/// It leads everybody who answers, in a new term.
-fn lead(reading: &mut Reading, heir: MemberId) {
-    for answer in reading.answers.values_mut() {
-        if let Some(status) = &mut answer.status {
-            status.leader = heir;
-            status.term += 1;
-        }
-    }
-}
-
-/// Voters that can lead in place of one that goes, the nearest to the leader's log first.
-pub fn successors(reading: &Reading, from: MemberId) -> Vec<MemberId> {
-    let can = |member: &&Member| {
-        let answer = reading.answers.get(&member.id);
-        member.id != from && member.is_voter() && answer.is_some_and(|answer| answer.linearizable)
-    };
-    let applied = |member: &Member| reading.status(member.id).map_or(0, |s| s.applied_index);
-    let mut all: Vec<&Member> = reading.members.iter().filter(can).collect();
-    all.sort_by_key(|member| (std::cmp::Reverse(applied(member)), member.name.clone()));
-    all.into_iter().map(|member| member.id).collect()
 }
 
 /// Makes the member that is waited for a voter with a name, as the join will have left it.
@@ -302,7 +253,7 @@ pub fn view(observed: &Observed) -> View {
         id: member.id.to_string(),
         id_dec: member.id.decimal(),
         name: member.name.clone(),
-        role: if member.is_voter() { "voter" } else { "learner" }.to_owned(),
+        role: member.role.to_string(),
         peer_urls: member.peer_urls.clone(),
     };
     let alarm = |alarm: &Alarm| ViewAlarm {

@@ -1,10 +1,7 @@
 //! Who leads.
 
 use super::{evidence, mismatch};
-use crate::{
-    args::Wanted,
-    state::{Step, successors},
-};
+use crate::{args::Wanted, state::Step};
 use ansible_module::Refusal;
 use etcd_cluster::{
     Doubt, Evidence, Facts, Member, Operation, Reading, Target, Unsafe, gate::decide,
@@ -19,7 +16,7 @@ pub(super) fn follow(
     if !leads(reading, target) {
         return Ok(vec![]);
     }
-    if successors(reading, target.id).is_empty() {
+    if reading.successors(target.id).is_empty() {
         if exception(wanted, reading, target).is_some() {
             return Ok(vec![]);
         }
@@ -38,7 +35,7 @@ pub(super) fn follow(
 pub(super) fn exception(wanted: &Wanted, reading: &Reading, target: &Member) -> Option<String> {
     if !wanted.permit.downtime
         || !leads(reading, target)
-        || !successors(reading, target.id).is_empty()
+        || !reading.successors(target.id).is_empty()
     {
         return None;
     }
