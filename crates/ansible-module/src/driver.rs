@@ -59,12 +59,30 @@ pub enum Said<'a, S> {
     Waiting(&'a str),
 }
 
+/// Whether somebody listens to a run. Nothing is changed while nobody does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hearing {
+    /// Somebody does.
+    Yes,
+    /// Nobody does, and somebody may come back.
+    NotNow,
+    /// Nobody will.
+    NoMore,
+}
+
+impl Hearing {
+    /// Of a line that nobody can take up again.
+    pub fn on_the_line(is_heard: bool) -> Self {
+        if is_heard { Self::Yes } else { Self::NoMore }
+    }
+}
+
 /// What surrounds a run: who may stop it, who listens, who hears what it says.
 pub struct Around<'a, S> {
     /// Becomes true when the run shall stop.
     pub stop: watch::Receiver<bool>,
-    /// Whether somebody still reads the reply. Asked before each change.
-    pub heard: &'a dyn Fn() -> bool,
+    /// Whether somebody listens. Asked before each change.
+    pub heard: &'a dyn Fn() -> Hearing,
     /// Told what happens.
     pub tell: &'a mut dyn FnMut(Said<S>),
 }
@@ -148,7 +166,7 @@ impl<'a, M: Module> Run<'a, M> {
         loop {
             match self.look(module, pause).await {
                 Err((true, end @ End::Refused(_))) if Instant::now() < grace => {
-                    (self.around.tell)(Said::Waiting(&format!("{end:?}")));
+                    (self.around.tell)(Said::Waiting(&end.to_string()));
                 }
                 seen => return seen.map_err(|(_, end)| end),
             }
@@ -175,7 +193,8 @@ impl<'a, M: Module> Run<'a, M> {
             });
         }
         while plan.first() == Some(head) {
-            if turn.fresh && turn.due.take_if(|due| Instant::now() >= *due).is_some() {
+            let is_due = turn.fresh && turn.due.is_some_and(|due| Instant::now() >= due);
+            if is_due && self.may_send(head, &mut turn)? {
                 self.send(module, head, &now, &mut turn).await?;
             }
             match self.look(module, turn.pause).await {
@@ -193,6 +212,21 @@ impl<'a, M: Module> Run<'a, M> {
         Ok((now, plan))
     }
 
+    /// Whether somebody hears of a change. While nobody does, the step's own time stands still.
+    fn may_send(&self, head: &M::Step, turn: &mut Turn) -> Result<bool, End> {
+        if M::kind(head) != Kind::Change {
+            return Ok(true);
+        }
+        match (self.around.heard)() {
+            Hearing::Yes => Ok(true),
+            Hearing::NoMore => Err(End::Unheard),
+            Hearing::NotNow => {
+                (turn.since, turn.pause) = (Instant::now(), PAUSE[0]);
+                Ok(false)
+            }
+        }
+    }
+
     /// Sends the head once, fenced.
     async fn send(
         &mut self,
@@ -201,10 +235,8 @@ impl<'a, M: Module> Run<'a, M> {
         now: &M::Observed,
         turn: &mut Turn,
     ) -> Result<(), End> {
+        turn.due = None;
         if M::kind(head) == Kind::Change {
-            if !(self.around.heard)() {
-                return Err(End::Unheard);
-            }
             module.fence(self.wanted).await.map_err(End::Refused)?;
             self.attempted = true;
             if !self.in_doubt.contains(head) {
@@ -231,6 +263,9 @@ impl<'a, M: Module> Run<'a, M> {
         plan: &mut Vec<M::Step>,
         turn: &mut Turn,
     ) -> Result<(), End> {
+        if turn.last.is_empty() || turn.fresh {
+            turn.last = M::seen(self.wanted, now, head).unwrap_or_else(|| take(&mut turn.last));
+        }
         let waiting =
             if turn.last.is_empty() { head.to_string() } else { format!("{head}: {}", turn.last) };
         (self.around.tell)(Said::Waiting(&waiting));

@@ -3,6 +3,7 @@
 use crate::{
     End, Json, Module, Request, Run, Said,
     driver::Around,
+    job::{self, Terms, client},
     options::{At, Options, Shape, Type, Value, spec},
     outcome::{self, object},
     reply,
@@ -34,19 +35,35 @@ impl Entry {
 /// The whole of a program that holds these modules.
 ///
 /// Arguments: the file with the request (`-` or `/dev/stdin` for standard input), or `--spec`, or `--version`. A program with several
-/// modules takes the one that the request names, else the one it was called as.
+/// modules takes the one that the request names, else the one it was called as. How it runs as a job, see [`crate::waiting`]:
+///
+/// ```text
+/// --job <token> <process id of the shell> <milliseconds of patience> <seconds alone> <file>
+/// --follow <token> <lines seen> <seconds>
+/// --leave <token> <seconds>
+/// ```
 pub fn main(entries: &[Entry]) -> ! {
     reply::install_hook();
     let mut args = std::env::args_os();
-    let (called, source) = (args.next().unwrap_or_default(), args.next());
-    match source.as_ref().and_then(|source| source.to_str()) {
-        Some("--spec") => {
+    let called = args.next().unwrap_or_default();
+    let args: Vec<_> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let words: Vec<_> = args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["--job", terms @ .., source] => {
+            match Terms::read(terms) {
+                Some(terms) => job::begin(terms),
+                None => reply::fail(format!("cannot be a job of the terms {terms:?}")),
+            }
+            serve(entries, &called, source)
+        }
+        ["--follow" | "--leave", ..] => client::answer(&words),
+        ["--spec"] => {
             let all: Vec<_> = entries.iter().map(|entry| (entry.spec)()).collect();
             reply::finish(object(json!({"modules": all})))
         }
-        Some("--version") => reply::finish(object(json!({"version": env!("CARGO_PKG_VERSION")}))),
-        Some(source) => serve(entries, &called, source),
-        None => {
+        ["--version"] => reply::finish(object(json!({"version": env!("CARGO_PKG_VERSION")}))),
+        [source, ..] => serve(entries, &called, source),
+        [] => {
             let names: Vec<_> = entries.iter().map(|entry| entry.name).collect();
             reply::fail(format!(
                 "this is an Ansible module ({}): give it a file with its arguments as JSON, or - for standard input",
@@ -61,6 +78,7 @@ fn serve(entries: &[Entry], called: &OsString, source: &str) -> ! {
         Ok(request) => request,
         Err(error) => reply::fail(format!("failed to {error:#}")),
     };
+    job::has_its_request();
     let asked = request.module.rsplit('.').next().unwrap_or_default().to_owned();
     let file = Path::new(called).file_stem().and_then(|name| name.to_str()).unwrap_or_default();
     let called = file.strip_prefix("AnsiballZ_").unwrap_or(file);
@@ -126,6 +144,7 @@ fn secret_option(ty: Type, key: &str) -> bool {
 
 async fn drive<M: Module>(request: &Request, wanted: &M::Wanted) -> serde_json::Map<String, Json> {
     let (stop, stopped) = watch::channel(false);
+    job::stops(stop.clone());
     match (
         signal(SignalKind::terminate()),
         signal(SignalKind::hangup()),
@@ -135,15 +154,18 @@ async fn drive<M: Module>(request: &Request, wanted: &M::Wanted) -> serde_json::
         _ => reply::fail("failed to install the signal handlers"),
     }
     let check = request.check;
-    let mut tell = |said: Said<M::Step>| {
-        if let (Said::Progress { done, in_doubt, left }, false) = (said, check) {
+    let mut tell = |said: Said<M::Step>| match said {
+        Said::Progress { done, in_doubt, left } if !check => {
             let list =
                 |steps: &[M::Step]| steps.iter().map(ToString::to_string).collect::<Vec<_>>();
             let words = json!({"changed": true, "steps_done": list(done), "steps_in_doubt": list(in_doubt), "steps_left": list(left)});
             reply::remember(object(words));
         }
+        Said::Sending(sent) => job::waiting(&sent.to_string()),
+        Said::Waiting(what) => job::waiting(what),
+        _ => {}
     };
-    let around = Around { stop: stopped.clone(), heard: &reply::heard, tell: &mut tell };
+    let around = Around { stop: stopped.clone(), heard: &job::hearing, tell: &mut tell };
     let mut run = Run::<M>::new(wanted, around);
     let mut stopped = stopped;
     let opened = tokio::select! {
@@ -154,6 +176,10 @@ async fn drive<M: Module>(request: &Request, wanted: &M::Wanted) -> serde_json::
     let end = match opened {
         Ok(mut module) => run.drive(&mut module, check).await,
         Err(end) => Err(end),
+    };
+    let end = match end {
+        Err(End::Stopped) if job::was_forgotten() => Err(End::Unheard),
+        end => end,
     };
     outcome::reply::<M>(request, wanted, &run, end)
 }

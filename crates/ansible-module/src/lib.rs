@@ -19,6 +19,7 @@ extern crate self as ansible_module;
 
 mod driver;
 mod entry;
+mod job;
 mod module;
 pub mod options;
 mod outcome;
@@ -27,8 +28,9 @@ mod reply;
 mod request;
 mod secret;
 
-pub use driver::{Around, End, Run, Said};
+pub use driver::{Around, End, Hearing, Run, Said};
 pub use entry::{Entry, main};
+pub use job::waiting;
 pub use module::{Applied, Kind, Limit, Module};
 pub use options::{Bytes, Seconds, Until};
 pub use options_derive::{Options, Returns};

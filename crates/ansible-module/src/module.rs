@@ -101,6 +101,17 @@ pub trait Module: Sized {
         Duration::from_mins(15)
     }
 
+    /// What of an observation shows how far a step has come: `2 pods are left: "a", "b"`. A user who waits reads it, and a failure says what was seen last.
+    ///
+    /// Nothing in it may change with every reading, such as an age: it is told each time that it changes.
+    fn seen(
+        _wanted: &Self::Wanted,
+        _observed: &Self::Observed,
+        _step: &Self::Step,
+    ) -> Option<String> {
+        None
+    }
+
     /// Sentences for the user that are not reasons to stop.
     fn warnings(_wanted: &Self::Wanted, _observed: &Self::Observed) -> Vec<String> {
         vec![]

@@ -1,6 +1,6 @@
 //! The only writer to standard output: one JSON object, whatever happens.
 
-use crate::{Json, outcome::object, secret};
+use crate::{Json, job, outcome::object, secret};
 use serde_json::{Map, json};
 use std::{
     io::Write,
@@ -31,6 +31,9 @@ pub(crate) fn finish(mut members: Map<String, Json>) -> ! {
     let mut reply = Json::Object(members);
     secret::scrub_json(&mut reply);
     let (text, fits) = bounded(&reply);
+    if job::takes(&text) {
+        std::process::exit(i32::from(failed || !fits));
+    }
     let mut out = std::io::stdout().lock();
     let written = writeln!(out, "{text}").and_then(|()| out.flush());
     // Dropping the runtime would wait for blocking calls that nobody needs any more.
@@ -60,6 +63,19 @@ fn bounded(reply: &Json) -> (String, bool) {
     });
     let members = object(instead).into_iter().filter(|(_, value)| !value.is_null());
     (Json::Object(members.collect()).to_string(), false)
+}
+
+/// Says what is no module's reply, and ends the program.
+pub(crate) fn say(words: &str) -> ! {
+    let mut out = std::io::stdout().lock();
+    let written = writeln!(out, "{words}").and_then(|()| out.flush());
+    std::process::exit(i32::from(written.is_err()))
+}
+
+/// Says that a job goes on by itself. Whether anybody hears it shows when it is followed.
+pub(crate) fn step_aside(token: &job::Token) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "quorate: job {token}").and_then(|()| out.flush());
 }
 
 /// Replies with a failure and ends the program.

@@ -231,6 +231,7 @@ async fn stream(present: &Present, member: &Connection, mut about: About) -> Res
         verifier.update(message.blob());
         part.write(message.blob()).await?;
         remaining = Some(message.remaining_bytes());
+        ansible_module::waiting(&left(message.remaining_bytes()));
     }
     if let Some(left) = remaining.filter(|left| *left != 0) {
         bail!("read the stream: it ended {left} bytes early");
@@ -250,6 +251,11 @@ async fn stream(present: &Present, member: &Connection, mut about: About) -> Res
         sha256: whole.sha256,
         about: Some(about),
     })
+}
+
+/// In steps that make a line worth reading.
+fn left(bytes: u64) -> String {
+    format!("save a snapshot: about {} MiB are left", bytes.div_ceil(64 << 20) * 64)
 }
 
 /// An address may have been given to somebody else since it was read.

@@ -65,6 +65,23 @@ impl Module for HaproxyPool {
         each * 2 + Duration::from_mins(5)
     }
 
+    fn seen(_: &Wanted, observed: &Observed, step: &Step) -> Option<String> {
+        let all = observed.balancers.iter().flat_map(|balancer| &balancer.servers);
+        let targets = all.filter(|server| server.target);
+        match step {
+            Step::AwaitSessions(_) => {
+                let left: u64 = targets.map(|server| server.sessions).sum();
+                Some(format!("{left} left"))
+            }
+            Step::AwaitUp(_) => {
+                let down = targets.filter(|server| !server.is_proven());
+                let found = down.map(|server| format!("{}: {}", server.path(), server.words));
+                Some(found.collect::<Vec<_>>().join(", "))
+            }
+            _ => None,
+        }
+    }
+
     fn warnings(wanted: &Wanted, observed: &Observed) -> Vec<String> {
         let all = observed
             .balancers

@@ -69,6 +69,10 @@ impl Module for K8sNode {
         wanted.timeout + 2 * SLACK
     }
 
+    fn seen(_: &Wanted, observed: &Observed, step: &Step) -> Option<String> {
+        state::seen(observed, step)
+    }
+
     fn warnings(wanted: &Wanted, observed: &Observed) -> Vec<String> {
         plan::warnings(wanted, observed)
     }

@@ -201,6 +201,40 @@ impl fmt::Display for Step {
     }
 }
 
+/// How many of what is waited for are named.
+const NAMED: usize = 3;
+
+/// What shows how far a step has come.
+pub fn seen(observed: &Observed, step: &Step) -> Option<String> {
+    let left: Vec<String> = match step.act {
+        Act::Evict | Act::AwaitGone => observed.leaving().map(Pod::with_reason).collect(),
+        Act::AwaitDetached => observed.attachments.clone(),
+        Act::AwaitDeleted => observed.node.as_ref()?.finalizers.clone(),
+        Act::AwaitReady => {
+            let seen = match observed.node.as_ref().map(|node| node.ready) {
+                None => "there is no such Node yet",
+                Some(Ready::Yes) => "its kubelet was not heard of lately",
+                Some(Ready::No) => "its kubelet says that it is not",
+                Some(Ready::Unknown) => "its kubelet does not say",
+            };
+            return Some(seen.into());
+        }
+        _ => return None,
+    };
+    let more = if left.len() > NAMED { ", …" } else { "" };
+    let named: Vec<_> = left.iter().take(NAMED).cloned().collect();
+    (!left.is_empty()).then(|| format!("{} left: {}{more}", left.len(), named.join(", ")))
+}
+
+impl Pod {
+    fn with_reason(&self) -> String {
+        match &self.held {
+            Some(held) => format!("{} ({held})", self.name),
+            None => self.name.clone(),
+        }
+    }
+}
+
 /// The state expected after a step, in the worst case.
 pub fn project(observed: &Observed, step: &Step) -> Observed {
     let mut after = observed.clone();

@@ -22,7 +22,7 @@ pub mod state;
 use ansible_module::{Applied, BadArgs, Kind, Limit, Module, Refusal};
 use args::{Args, Wanted};
 use plan::Step;
-use state::{Config, Observed, View};
+use state::{Config, Membership, NodeSeen, Observed, Readiness, View};
 use std::time::{Duration, SystemTime};
 
 /// The unit that runs `kubeadm join`.
@@ -79,6 +79,23 @@ impl Module for KubeadmJoin {
         // kubeadm pulls images before the member is added, and has deadlines of its own for everything after.
         let whole = matches!(step, Step::AwaitVoter(_) | Step::AwaitEnd);
         Limit::fail(if whole { wanted.timeout } else { Duration::from_mins(5) })
+    }
+
+    fn seen(_: &Wanted, seen: &Observed, step: &Step) -> Option<String> {
+        match (step, seen.member, &seen.node, &seen.api) {
+            (Step::AwaitVoter(_), Membership::None, ..) => Some("it is not listed yet".into()),
+            (Step::AwaitVoter(_), Membership::Nameless, ..) => {
+                Some("it is listed, and has not started yet".into())
+            }
+            (Step::AwaitVoter(_), Membership::Learner, ..) => {
+                Some("it is a learner, and gets the log of the others".into())
+            }
+            (Step::AwaitReady(_), _, NodeSeen::Absent, _) => {
+                Some("there is no such Node yet".into())
+            }
+            (Step::AwaitApi(_), .., Readiness::Not(why)) => Some(why.clone()),
+            _ => None,
+        }
     }
 
     fn deadline(wanted: &Wanted) -> Duration {

@@ -37,6 +37,10 @@ enum Trouble {
     PanicElsewhere,
     /// None, but the second line waits for a file of this name that ends in C(.go).
     Wait,
+    /// None, but the call that writes the second line waits for the file, and tells the secret meanwhile.
+    WaitInside,
+    /// A panic after the same wait.
+    PanicLate,
     /// A call fails, and its error holds the secret.
     Fault,
     /// A program that is run says something that is no UTF-8, and fails.
@@ -125,6 +129,10 @@ impl Module for Scribe {
         if *step == Step::Wait { Kind::Wait } else { Kind::Change }
     }
 
+    fn seen(_: &Args, observed: &Observed, step: &Step) -> Option<String> {
+        (*step == Step::Wait).then(|| format!("{} line is there", observed.lines))
+    }
+
     fn limit(_: &Args, _: &Observed, _: &Step) -> Limit {
         Limit::fail(Duration::from_mins(1))
     }
@@ -159,6 +167,13 @@ impl Scribe {
         let secret = self.password.as_ref().map_or("", Secret::expose);
         match self.trouble {
             Trouble::None | Trouble::Wait | Trouble::Flood => {}
+            Trouble::WaitInside | Trouble::PanicLate => {
+                ansible_module::waiting(&format!("log in with {secret}"));
+                while !go_file(&self.file).exists() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                assert!(self.trouble == Trouble::WaitInside, "the secret is {secret}");
+            }
             Trouble::Panic => panic!("the secret is {secret}"),
             Trouble::PanicElsewhere => {
                 let secret = secret.to_owned();

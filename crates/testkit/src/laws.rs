@@ -4,7 +4,7 @@
 //! *check equals run* (on the view), *survives* (a call whose reply is lost, before or after its effect) and *resumes* (killed after any step,
 //! the next run finishes in the same view). The last three drive the real driver over a world made of the module's own projections.
 
-use ansible_module::{Applied, Around, BadArgs, End, Kind, Limit, Module, Refusal, Run};
+use ansible_module::{Applied, Around, BadArgs, End, Hearing, Kind, Limit, Module, Refusal, Run};
 use std::{cell::Cell, fmt::Debug, time::Duration, time::SystemTime};
 use tokio::sync::watch;
 
@@ -125,7 +125,7 @@ async fn drive<M: Module>(
             sent.set(sent.get() + 1);
         }
     };
-    let heard = || true;
+    let heard = || Hearing::Yes;
     let mut run =
         Run::<Simulated<M>>::new(wanted, Around { stop: stopped, heard: &heard, tell: &mut tell });
     run.drive(module, false).await

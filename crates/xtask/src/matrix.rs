@@ -2,7 +2,7 @@
 
 use crate::{
     run::{command, in_python_env, python_env, root, say},
-    stage,
+    spec, stage,
     steps::{Tally, counted},
 };
 use anyhow::Context;
@@ -63,6 +63,7 @@ fn pytest(folder: &str, args: &[&str], staged: &Path, bin: &Path) -> anyhow::Res
         .arg(tests)
         .env("QUORATE_STAGE", staged)
         .env("QUORATE_ANSIBLE", bin)
+        .env("QUORATE_TROUBLE", spec::trouble()?)
         .env("PYTHONDONTWRITEBYTECODE", "1");
     in_python_env(&mut pytest)?;
     counted(&mut pytest)

@@ -63,6 +63,13 @@ pub fn program() -> anyhow::Result<PathBuf> {
     Ok(target_dir().join(MUSL).join("debug/quorate"))
 }
 
+/// Builds the module of the protocol tests that waits and gets into trouble, and returns the program's path.
+pub fn trouble() -> anyhow::Result<PathBuf> {
+    let example = ["build", "--quiet", "--workspace", "--example", "trouble", "--target", MUSL];
+    execute(&mut cargo(example))?;
+    Ok(target_dir().join(MUSL).join("debug/examples/trouble"))
+}
+
 /// Asks the built program.
 pub fn modules() -> anyhow::Result<Vec<Module>> {
     let said = ask(&mut command(program()?, ["--spec"]))?;

@@ -222,7 +222,7 @@ async fn run<M: Module>(
             tx.send_modify(|stop| *stop |= step.to_string() == stop_at);
         }
     };
-    let heard = || stop_at != "unheard";
+    let heard = || Hearing::on_the_line(stop_at != "unheard");
     let mut run = Run::<M>::new(&wanted, Around { stop, heard: &heard, tell: &mut tell });
     let end = run.drive(module, stop_at == "check").await.map(|now| M::view(&now));
     (end, run.done, run.in_doubt.len())
@@ -257,6 +257,27 @@ async fn a_run_that_lost_its_lock_or_its_listener_makes_no_further_change() {
     let mut drain = Drain { node: node(), ..Drain::default() };
     assert!(matches!(run(&mut drain, None, "unheard").await.0, Err(End::Unheard)));
     assert!(!drain.node.cordoned);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_nobody_listens_nothing_is_changed_and_no_time_is_lost() {
+    let mut drain = Drain { node: node(), ..Drain::default() };
+    let (_stop, stop) = watch::channel(false);
+    let begun = Instant::now();
+    // Longer than a step may take.
+    let heard = || match begun.elapsed() {
+        waited if waited < Duration::from_mins(5) => Hearing::NotNow,
+        _ => Hearing::Yes,
+    };
+    let mut sent = vec![];
+    let mut tell = |said: Said<Name>| {
+        if let Said::Sending(step) = said {
+            sent.push((*step, begun.elapsed() >= Duration::from_mins(5)));
+        }
+    };
+    let mut run = Run::<Drain>::new(&None, Around { stop, heard: &heard, tell: &mut tell });
+    assert!(run.drive(&mut drain, false).await.is_ok());
+    assert_eq!(sent, [("cordon", true), ("evict", true)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,20 +12,14 @@ from __future__ import annotations
 import json
 import re
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
 from ansible.module_utils.json_utils import _filter_non_json_lines
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.quorate.controlplane.plugins.plugin_utils import carried, core, fetch, holder, shell
-
-
-class Silence:
-    """Of a program that ended without a reply."""
-
-    def __init__(self, why):
-        self.why = why
+from ansible_collections.quorate.controlplane.plugins.plugin_utils.job import Job, Silence
 
 
 class ActionModule(ActionBase):
@@ -83,28 +77,39 @@ class ActionModule(ActionBase):
         directory = self._cache_dir(task_vars)
         self._update_module_args(name, args, task_vars)
         words = json.dumps(args)
-        run = shell.run(hashes, directory, self._compute_environment_string())
+        job = Job(self, name, task_vars, hashes, directory)
+        run = shell.run(hashes, directory, self._compute_environment_string(), job.token, job.terms())
 
-        reply = self._exec(run, words)
+        with job.ends_with_the_task():
+            reply = self._exec(run, words, job)
+            if isinstance(reply, Silence) and (machine := self._damaged(hashes, directory)):
+                reply = machine
+            if isinstance(reply, str):
+                self._upload(reply, hashes, directory)
+                reply = self._exec(run, words, job)
         if reply is None:
             # Nothing ran (su or sudo wants a terminal): Ansible's own way gives it one.
             return self._run_stock(name, {k: v for k, v in args.items() if not k.startswith('_ansible_')}, task_vars)
-        if isinstance(reply, Silence) and (machine := self._damaged(hashes, directory)):
-            reply = machine
-        if isinstance(reply, str):
-            self._upload(reply, hashes, directory)
-            reply = self._exec(run, words)
         if isinstance(reply, Silence):
             raise AnsibleActionFail(
                 f'the program ended without a reply: {reply.why}; what it did is unknown: run the task again, it starts from what it observes'
             )
         if not isinstance(reply, dict):
             raise AnsibleActionFail('the program was stored on the target and is not there any more')
-        return reply
+        # An action's own `_ansible_*` keys steer the controller; a target has no say in that.
+        return {key: value for key, value in reply.items() if not key.startswith('_ansible_')}
 
-    def _exec(self, command, words):
+    def _exec(self, command, words, job):
         """Answers with the program's reply, or its `Silence`; with the machine's name where it is absent; or None where nothing ran."""
-        done = self._start(command, words.encode())
+        try:
+            done = self._start(command, words.encode())
+        except AnsibleConnectionFailure as error:
+            if not job.is_lost_in(error):
+                raise
+            reply = job.follow()
+            if isinstance(reply, Silence):
+                raise error from None
+            return reply
         out, err = done.get('stdout', ''), done.get('stderr', '')
         if shell.STARTED not in out:
             if self._wants_terminal(err + out):
@@ -116,13 +121,13 @@ class ActionModule(ActionBase):
         out = out.split(shell.STARTED, 1)[1]
         if machine := shell.word(out, 'absent'):
             return machine
+        if shell.word(out, 'job'):
+            return job.follow()
         try:
             text, warnings = _filter_non_json_lines(out, objects_only=True)
             reply = json.loads(text)
         except ValueError:
             return Silence(f'exit status {done.get("rc")}, standard error "{err.strip()[-1024:]}"')
-        # An action's own `_ansible_*` keys steer the controller; a target has no say in that.
-        reply = {key: value for key, value in reply.items() if not key.startswith('_ansible_')}
         if warnings:
             reply['warnings'] = list(reply.get('warnings') or []) + list(warnings)
         return reply

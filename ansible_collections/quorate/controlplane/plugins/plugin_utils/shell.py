@@ -12,6 +12,8 @@ STARTED = 'quorate: started'
 MACHINES = {'x86_64': 'x86_64', 'amd64': 'x86_64', 'aarch64': 'aarch64', 'arm64': 'aarch64'}
 # Where the kernel tells (Linux 6.1), no program has to be started for it.
 MACHINE = 'read -r m 2>/dev/null </proc/sys/kernel/arch || m=$(uname -m)'
+# -O: the directory is our own, so that nobody else can have put a file into it.
+_OWN = '[ -O "$d" ] && [ -O "$d/$s" ] && [ -x "$d/$s" ]'
 SAY_MACHINE = f'{MACHINE}; echo "$m"'
 
 
@@ -46,18 +48,28 @@ def _choose(hashes):
     return f'{MACHINE}; case $m in {cases} *) s=none;; esac'
 
 
-def run(hashes, directory, environment):
-    """Runs the program with the JSON on standard input, or says which machine it is absent for."""
+def run(hashes, directory, environment, token, terms):
+    """Runs the program with the JSON on standard input, or says which machine it is absent for.
+
+    The shell waits for it. A program that takes long goes on by itself, under the name of the token, and ends that wait by a signal.
+    """
     exports = f'export {environment}; ' if environment else ''
     return (
         # The first statement is one that csh and fish do not understand: they say nothing and end, and what follows is left to sh.
         f'{_directories(directory)}; echo "{STARTED}"; {_choose(hashes)}; '
         # No exec: where the program is killed the shell says so by its status; ssh itself would call the host unreachable.
-        # -O: the directory is our own, so that nobody else can have put a file into it.
-        f'for d; do if [ -O "$d" ] && [ -O "$d/$s" ] && [ -x "$d/$s" ]; then {exports}"$d/$s" -; exit $?; fi; done; '
+        # What runs in the background has no standard input of its own accord: it gets it by way of descriptor 3.
+        f'for d; do if {_OWN}; then {exports}trap "exit 0" USR1; exec 3<&0; '
+        f'"$d/$s" --job {token} $$ {terms} - <&3 3<&- & exec 3<&-; wait $!; exit $?; fi; done; '
         # The JSON is read to its end, or the connection's writer meets a closed pipe.
         'cat >/dev/null; echo "quorate: absent $m"'
     )
+
+
+def ask(hashes, directory, verb, token, *args):
+    """Asks a program that goes on by itself."""
+    words = ' '.join(str(arg) for arg in (verb, token, *args))
+    return f'{_directories(directory)}; echo "{STARTED}"; {_choose(hashes)}; for d; do if {_OWN}; then "$d/$s" {words}; exit $?; fi; done'
 
 
 def check(hashes, directory):
