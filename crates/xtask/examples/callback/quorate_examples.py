@@ -14,7 +14,8 @@ DOCUMENTATION = r"""
 name: quorate_examples
 type: aggregate
 short_description: Writes how each task ended, as a line of JSON
-description: [Development only. Appends C({file, task, host, check, ended, changed}) to the file of E(QUORATE_EXAMPLES).]
+description:
+  - Development only. Appends C({file, task, action, host, check, ended, changed}) to the file of E(QUORATE_EXAMPLES).
 options: {}
 """
 

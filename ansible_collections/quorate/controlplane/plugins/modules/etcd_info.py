@@ -164,7 +164,7 @@ EXAMPLES = r'''
 - name: Refuse in the words of the gate
   ansible.builtin.assert:
     that: etcd.gate.safe
-    fail_msg: "{{ etcd.gate.text }}"
+    fail_msg: "{{ etcd.gate.text | default('', true) }}"
 
 - name: Compare the data of all members
   quorate.controlplane.etcd_info:
