@@ -78,7 +78,6 @@ fn serve(entries: &[Entry], called: &OsString, source: &str) -> ! {
         Ok(request) => request,
         Err(error) => reply::fail(format!("failed to {error:#}")),
     };
-    job::has_its_request();
     let asked = request.module.rsplit('.').next().unwrap_or_default().to_owned();
     let file = Path::new(called).file_stem().and_then(|name| name.to_str()).unwrap_or_default();
     let called = file.strip_prefix("AnsiballZ_").unwrap_or(file);
@@ -145,6 +144,7 @@ fn secret_option(ty: Type, key: &str) -> bool {
 async fn drive<M: Module>(request: &Request, wanted: &M::Wanted) -> serde_json::Map<String, Json> {
     let (stop, stopped) = watch::channel(false);
     job::stops(stop.clone());
+    tokio::spawn(job::opens_its_door());
     match (
         signal(SignalKind::terminate()),
         signal(SignalKind::hangup()),

@@ -73,8 +73,8 @@ enum Stage {
 
 struct Job {
     terms: Terms,
-    /// Since when it has its request. Until then standard input is needed.
-    begun: Option<Instant>,
+    /// Where followers come in, once the door is open.
+    listener: Option<UnixListener>,
     stage: Stage,
     lines: Lines,
     /// The last word, as text.
@@ -103,7 +103,7 @@ pub(crate) fn begin(terms: Terms) {
     let now = Instant::now();
     *lock() = Some(Job {
         terms,
-        begun: None,
+        listener: Some(listener),
         stage: Stage::Attached,
         lines: Lines::default(),
         reply: None,
@@ -113,26 +113,22 @@ pub(crate) fn begin(terms: Terms) {
         alone_since: now,
         stop: None,
     });
-    let doorman = std::thread::Builder::new().spawn(move || doorman(&listener, terms.patience));
-    if doorman.is_err() {
-        *lock() = None;
-    }
 }
 
-/// The request has been read.
-pub(crate) fn has_its_request() {
+/// Lets followers in when the patience is over. Not before: a run that is short has no second thread whose end it would have to wait for.
+pub(crate) async fn opens_its_door() {
+    let Some(patience) = lock().as_ref().map(|job| job.terms.patience) else { return };
+    tokio::time::sleep(patience).await;
     if let Some(job) = lock().as_mut() {
-        job.begun.get_or_insert_with(Instant::now);
+        job.open_the_door();
     }
 }
 
 /// Lets followers in, and knows when it is time.
-fn doorman(listener: &UnixListener, patience: Duration) {
-    let mut wait = patience.min(LOOK);
+fn doorman(listener: &UnixListener) {
     loop {
         let mut door = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
-        let wait =
-            PollTimeout::try_from(std::mem::replace(&mut wait, LOOK)).unwrap_or(PollTimeout::ZERO);
+        let wait = PollTimeout::try_from(LOOK).unwrap_or(PollTimeout::ZERO);
         if poll(&mut door, wait).is_ok_and(|ready| ready > 0)
             && let Ok((stream, _)) = listener.accept()
             && token::is_own(&stream)
@@ -147,10 +143,15 @@ fn doorman(listener: &UnixListener, patience: Duration) {
 }
 
 impl Job {
-    fn look_at_the_clock(&mut self) {
-        if self.begun.is_some_and(|begun| begun.elapsed() >= self.terms.patience) {
+    /// Where that cannot be, it goes on as a program as any other.
+    fn open_the_door(&mut self) {
+        let Some(listener) = self.listener.take() else { return };
+        if std::thread::Builder::new().spawn(move || doorman(&listener)).is_ok() {
             self.step_aside();
         }
+    }
+
+    fn look_at_the_clock(&mut self) {
         self.followers.retain(|stream| !hung_up(stream));
         if !self.followers.is_empty() {
             self.alone_since = Instant::now();
@@ -163,7 +164,7 @@ impl Job {
 
     /// Says where it can be followed, lets go of the connection and ends the shell's wait.
     fn step_aside(&mut self) {
-        if self.stage != Stage::Attached || self.begun.is_none() {
+        if self.stage != Stage::Attached {
             return;
         }
         let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") else { return };
@@ -251,8 +252,8 @@ pub(crate) fn takes(words: &str) -> bool {
     match job.as_mut() {
         None => return false,
         Some(job) => {
-            if !reply::heard() {
-                job.step_aside();
+            if job.stage == Stage::Attached && !reply::heard() {
+                job.open_the_door();
             }
             if job.stage != Stage::Aside {
                 // From here on it does not.

@@ -43,8 +43,6 @@ fn follow(stream: &Arc<UnixStream>, seen: usize, until: Instant) {
     let mut job = lock();
     if let Some(job) = job.as_mut() {
         job.followers.push(Arc::clone(stream));
-        // Its first word was lost, or it would not be followed yet.
-        job.step_aside();
     }
     let answer = loop {
         let over = Instant::now() >= until || hung_up(stream);

@@ -126,20 +126,14 @@ class Job:
     @contextlib.contextmanager
     def ends_with_the_task(self):
         """Ends the program on the target when the task is interrupted or its time is up."""
-        try:
-            with _interrupts_raised():
+        with _interrupts_raised():
+            try:
                 yield
-        except Interrupted as interrupt:
-            with _interrupts_ignored():
+            except Exception:
+                raise
+            except BaseException:  # Interrupted, and core's TaskTimeoutError
                 self._leave_at_once()
-            # What core does then is for core to decide.
-            os.kill(os.getpid(), interrupt.signum)
-            raise KeyboardInterrupt from None
-        except Exception:
-            raise
-        except BaseException:  # core's TaskTimeoutError
-            self._leave_at_once()
-            raise
+                raise
 
     def _leave_at_once(self):
         # The connection may be what the task hangs in: core's alarm has gone off and can be set again.
@@ -152,24 +146,30 @@ class Job:
             signal.alarm(0)
 
 
-def _handled(handler):
-    """Sets a handler for interrupts; answers with what undoes that. Signals are the main thread's alone."""
-    undo = contextlib.ExitStack()
-    if threading.current_thread() is threading.main_thread():
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            before = signal.signal(signum, handler)
-            undo.callback(signal.signal, signum, signal.SIG_DFL if before is None else before)
-    return undo
-
-
+@contextlib.contextmanager
 def _interrupts_raised():
-    """From ansible-core 2.19 on its own handler ends the worker on the spot, and before that SIGTERM did."""
+    """Makes an exception of the first interrupt. From ansible-core 2.19 on its own handler ends the worker on the spot, and before that SIGTERM did."""
+    signals = (signal.SIGINT, signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's alone
+        return
 
     def interrupt(signum, _frame):
+        # Core sends SIGTERM right after SIGINT: it must not end what the first one began.
+        for each in signals:
+            signal.signal(each, signal.SIG_IGN)
         raise Interrupted(signum)
 
-    return _handled(interrupt)
-
-
-def _interrupts_ignored():
-    return _handled(signal.SIG_IGN)
+    before = {signum: signal.signal(signum, interrupt) for signum in signals}
+    raised = None
+    try:
+        yield
+    except Interrupted as interrupted:
+        raised = interrupted
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, signal.SIG_DFL if handler is None else handler)
+    if raised:
+        # What core does then is for core to decide.
+        os.kill(os.getpid(), raised.signum)
+        raise KeyboardInterrupt

@@ -126,7 +126,9 @@ def test_a_short_task_is_one_exec_and_shows_nothing(trouble, target):
 
 @pytest.mark.core
 def test_the_program_ends_when_the_time_of_the_task_is_up(trouble, target):
-    result = only(trouble.play([wait(keywords={'timeout': 4})], user='root')[0])
+    # The upload is not what takes the time.
+    first = wait(trouble='none', file='/root/wait/first')
+    _, result = trouble.play([first, wait(keywords={'timeout': 5})], user='root')[0]
     assert result['kind'] == 'failed' and ('imed out' in str(result) or 'time frame' in str(result)), result
     # The program has ended before the task has: the fixture looks.
     assert jobs(target) == [] and target.inside('cat /root/wait/file') == 'write line 1\n'
@@ -145,8 +147,8 @@ def test_the_program_ends_when_the_play_is_interrupted(trouble, target, to_all):
 
 
 def test_time_that_is_up_before_the_program_goes_on_by_itself(trouble, target):
-    only(trouble.play([wait(trouble='none', file='/root/wait/first')], user='root')[0])
-    result = only(trouble.play([wait(keywords={'timeout': 1})], user='root')[0])
+    first = wait(trouble='none', file='/root/wait/first')
+    _, result = trouble.play([first, wait(keywords={'timeout': 1})], user='root')[0]
     assert result['kind'] == 'failed', result
     until('the end', lambda: not jobs(target), patience=20)
 
