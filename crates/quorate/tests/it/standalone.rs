@@ -96,6 +96,10 @@ fn it_describes_itself_as_the_program_of_all_does() {
     for module in all["modules"].as_array().unwrap() {
         let name = module["name"].as_str().unwrap();
         let (own, _) = reply(&alone(name).arg("--spec").output().unwrap());
-        assert_eq!(own["modules"], json!([module]), "{name}");
+        // Both at length would be unreadable. One is older when only some of the programs were built.
+        assert!(
+            own["modules"] == json!([module]),
+            "{name} describes itself otherwise; cargo build --bins builds both anew"
+        );
     }
 }
