@@ -4,7 +4,6 @@
 //! refuses with a sentence for every finding. What could not be read counts as wrong.
 
 pub mod args;
-pub mod certificate;
 pub mod live;
 pub mod manifest;
 pub mod plan;

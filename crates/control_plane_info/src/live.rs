@@ -2,7 +2,6 @@
 
 use crate::{
     args::{Part, Wanted},
-    certificate,
     manifest::{self, Need, PKI, Pod},
     probe::{self, Pods},
     state::{Certificate, Clock, File, Manifests, Versions, View},
@@ -287,21 +286,16 @@ fn is_conf(name: &str) -> bool {
 }
 
 fn read(path: &str, pem: &str, now: SystemTime) -> Result<Vec<Certificate>> {
-    let lives = certificate::lives(pem).map_err(|why| anyhow!("read certificate {path}: {why}"))?;
-    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let now = i64::try_from(now).unwrap_or(i64::MAX);
-    let days = |seconds: i64| seconds.div_euclid(86_400);
-    Ok(lives
-        .into_iter()
-        .map(|life| Certificate {
-            path: path.to_owned(),
-            subject: life.subject,
-            not_after: life.ends.to_string(),
-            days_left: days(life.ends.as_second() - now),
-            lifetime_days: days(life.ends.as_second() - life.begins.as_second()),
-            renews_itself: false,
-        })
-        .collect())
+    let lives = host::certificate::lives(pem).with_context(|| format!("read {path}"))?;
+    let one = |life: host::certificate::Life| Certificate {
+        path: path.to_owned(),
+        days_left: life.days_left(now),
+        lifetime_days: life.lifetime_days(),
+        not_after: life.ends.to_string(),
+        subject: life.subject,
+        renews_itself: false,
+    };
+    Ok(lives.into_iter().map(one).collect())
 }
 
 fn hash(path: &Path) -> Result<[u8; 32]> {
