@@ -16,7 +16,7 @@ pub mod client;
 pub mod evidence;
 pub mod fault;
 pub mod gate;
-mod handshake;
+pub mod handshake;
 pub mod http;
 mod inquiry;
 pub mod keys;

@@ -94,4 +94,6 @@ codes! {
     Node -> "quorate.controlplane.k8s_node with state=ready name={name} shows the Node; a member without a host: quorate.controlplane.etcd_member with state=absent id={id}";
     /// One or two voters tolerate the loss of none.
     FewVoters -> "join control-plane nodes until there are three voters: quorate.controlplane.kubeadm_join";
+    /// A certificate ends within thirty days, or in the last third of a shorter life. Nothing is refused yet.
+    CertificateEnds -> "renew it in time: kubeadm certs renew etcd-server, etcd-peer or etcd-healthcheck-client on its host, which etcd takes up by itself, or a restart of k3s there; quorate.controlplane.control_plane_info shows all certificates of a host";
 }

@@ -15,6 +15,7 @@ use etcd_cluster::{
 };
 use std::collections::BTreeMap;
 
+mod certificates;
 mod host;
 mod measure;
 
@@ -38,6 +39,7 @@ pub fn diagnose(observed: &Observed) -> Diagnosis {
     found.versions();
     measure::all(&mut found);
     host::all(&mut found);
+    certificates::all(&mut found);
     found.leader();
     let mut causes = found.1;
     causes.sort_by(|a, b| (a.code, &a.subject).cmp(&(b.code, &b.subject)));
@@ -63,9 +65,14 @@ fn verdict(observed: &Observed, causes: &[Cause]) -> Verdict {
         () if observed.beside.unread.is_some() && !no_leader => Verdict::Unknown,
         () if !observed.reading.linearizable => Verdict::QuorumLost,
         () if quorum.tolerates == 0 => Verdict::AtRisk,
-        () if !causes.is_empty() || quorum.proven < quorum.voters => Verdict::Degraded,
+        () if causes.iter().any(is_felt) || quorum.proven < quorum.voters => Verdict::Degraded,
         () => Verdict::Healthy,
     }
+}
+
+/// What is only about to happen has not cost any redundancy yet.
+fn is_felt(cause: &Cause) -> bool {
+    cause.code != Code::CertificateEnds
 }
 
 fn summary(observed: &Observed, verdict: Verdict, causes: &[Cause]) -> String {

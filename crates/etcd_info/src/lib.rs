@@ -73,7 +73,11 @@ impl Module for EtcdInfo {
 
     fn warnings(_: &Wanted, observed: &Observed) -> Vec<String> {
         let exception = observed.gate.as_ref().and_then(|gate| gate.exception.as_ref());
-        exception.map(|reason| format!("only by your permission: {reason}")).into_iter().collect()
+        let exception = exception.map(|reason| format!("only by your permission: {reason}"));
+        let ends = diagnose::diagnose(observed).causes.into_iter();
+        let ends = ends.filter(|cause| cause.code == causes::Code::CertificateEnds);
+        let ends = ends.map(|cause| format!("{}; {}", cause.evidence.join("; "), cause.way_out));
+        exception.into_iter().chain(ends).collect()
     }
 
     async fn open(wanted: &Wanted) -> anyhow::Result<Self> {

@@ -4,16 +4,18 @@ use crate::{
     args::Wanted,
     diagnose::is_storm,
     local::Local,
-    state::{Beside, Endpoint, Node, Observed},
+    state::{Beside, Certificate, Endpoint, Node, Observed},
 };
 use anyhow::Context;
 use etcd_cluster::{
-    Access, Cluster, MemberId, Reading,
+    Access, Cluster, Member, MemberId, Reading,
     calls::Unreadable,
     gate::quorum,
+    handshake::Shown,
     matching::host_and_port,
     reading::{Answer, Status},
 };
+use host::certificate::{self, Life};
 use std::{
     collections::BTreeMap,
     net::IpAddr,
@@ -25,6 +27,8 @@ use std::{
 const ELECTION: Duration = Duration::from_secs(8);
 /// Metrics are got from members that have just answered.
 const METRICS: Duration = Duration::from_secs(5);
+/// So are certificates.
+const HANDSHAKE: Duration = Duration::from_secs(2);
 
 /// An open cluster.
 pub struct Live(Cluster);
@@ -88,12 +92,20 @@ impl Live {
             reading.members.iter().filter(|m| reading.answers_at(m.id)).cloned().collect();
         let asked = if wanted.metrics { answering.as_slice() } else { &[] };
         let metrics = self.0.metrics(asked, METRICS);
-        let (metrics, nodes, second) = tokio::join!(
+        // who does not answer because of a certificate shows it all the same
+        let refused = |m: &&Member| {
+            let fault = reading.answers.get(&m.id).and_then(|answer| answer.fault.as_ref());
+            reading.answers_at(m.id) || fault.is_some_and(|fault| fault.certificate().is_some())
+        };
+        let showing: Vec<_> = reading.members.iter().filter(refused).cloned().collect();
+        let (certificates, metrics, nodes, second) = tokio::join!(
+            Box::pin(certificates(&self.0, &showing)),
             Box::pin(metrics),
             Box::pin(nodes(wanted)),
             Box::pin(self.samples(reading, begun))
         );
         (beside.second, beside.between_ms) = second;
+        beside.certificates = certificates;
         for (id, one) in metrics {
             match one {
                 Ok(one) => drop(beside.metrics.insert(id, one)),
@@ -137,6 +149,31 @@ impl Live {
             (url.clone(), endpoint)
         };
         self.0.heard().iter().map(one).collect()
+    }
+}
+
+/// Those that members show, and the one that they are shown. What cannot be read is none.
+fn certificates(
+    cluster: &Cluster,
+    members: &[Member],
+) -> impl Future<Output = Vec<Certificate>> + use<> {
+    let now = SystemTime::now();
+    let one = move |member: Option<MemberId>, url: Option<String>, life: Life| Certificate {
+        member_id: member.map(|id| id.to_string()),
+        url,
+        days_left: life.days_left(now),
+        lifetime_days: life.lifetime_days(),
+        not_after: life.ends.to_string(),
+        subject: life.subject,
+    };
+    let own = String::from_utf8_lossy(cluster.own_certificate().unwrap_or_default()).into_owned();
+    let own = certificate::lives(&own).unwrap_or_default().into_iter().take(1);
+    let shown = cluster.certificates(members, HANDSHAKE);
+    async move {
+        let shown = shown.await.into_iter().filter_map(|Shown { member, url, der }| {
+            Some(one(Some(member), Some(url), certificate::life(&der).ok()?))
+        });
+        shown.chain(own.map(|life| one(None, None, life))).collect()
     }
 }
 

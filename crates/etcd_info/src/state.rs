@@ -5,6 +5,7 @@ use crate::{
     local::Local,
     view::ViewGate,
 };
+use ansible_module::Returns;
 use etcd_cluster::{
     Evidence, Facts, MemberId, Reading, Unsafe,
     fault::Fault,
@@ -55,6 +56,8 @@ pub struct Beside {
     pub keys: Option<Vec<KeyCount>>,
     /// What this host shows of its own member, where that mattered.
     pub local: Option<Local>,
+    /// Certificates that members showed, and the one that they were shown.
+    pub certificates: Vec<Certificate>,
     /// What was asked for and could not be read.
     pub missing: Vec<String>,
 }
@@ -69,6 +72,24 @@ pub struct Endpoint {
     pub cluster: Option<MemberId>,
     /// Why nobody does.
     pub fault: Option<Fault>,
+}
+
+/// A certificate.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, Returns)]
+#[serde(default)]
+pub struct Certificate {
+    /// Id of the member that showed it, hexadecimal; none for the client certificate that was used.
+    pub member_id: Option<String>,
+    /// URL where it was shown: a client URL or a peer URL.
+    pub url: Option<String>,
+    /// The common name of its subject; empty where it has none.
+    pub subject: String,
+    /// Its end, as in C(2027-11-21T08:00:00Z).
+    pub not_after: String,
+    /// Whole days until then; below zero when it is over.
+    pub days_left: i64,
+    /// Whole days from its beginning to its end.
+    pub lifetime_days: i64,
 }
 
 /// A Node, as far as it is compared with the members.

@@ -5,7 +5,7 @@ use crate::{
     causes::{Cause, Verdict},
     diagnose::diagnose,
     local::{Local, Unit},
-    state::Observed,
+    state::{Certificate, Observed},
 };
 use ansible_module::Returns;
 use etcd_cluster::{
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Debug, Serialize, Returns)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an answer of its own to users")]
 pub struct View {
-    /// V(healthy); V(degraded) when something is wrong and at least one more voter may be lost; V(at_risk) when none may; V(quorum_lost) when no
+    /// V(healthy), also when a certificate ends soon; V(degraded) when something is wrong and at least one more voter may be lost; V(at_risk) when none may; V(quorum_lost) when no
     /// quorum answers; V(unknown) when nobody tells.
     pub verdict: Verdict,
     /// The same in one sentence, for people.
@@ -55,6 +55,8 @@ pub struct View {
     pub nodes: Option<ViewNodes>,
     /// What this host shows of its own member, where no quorum answered or the endpoint of this host did not.
     pub local: Option<ViewLocal>,
+    /// Certificates that members show to clients and to each other, and the client certificate that was used.
+    pub certificates: Vec<Certificate>,
     /// What was asked for and could not be read, and why.
     pub unread: Vec<String>,
     /// What the gate says about O(if).
@@ -285,6 +287,7 @@ pub fn view(observed: &Observed) -> View {
             nodes_without_member: observed.nodes_without_member(),
         }),
         local: beside.local.as_ref().map(local),
+        certificates: beside.certificates.clone(),
         unread: beside.missing.clone(),
         gate: observed.gate.clone(),
         sample: ViewSample {

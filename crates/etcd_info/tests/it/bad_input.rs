@@ -56,6 +56,46 @@ async fn a_member_whose_certificate_is_over_is_named_while_the_others_serve() {
 }
 
 #[tokio::test]
+async fn certificates_that_end_soon_are_told_before_anybody_feels_it() {
+    let etcd = Etcd::start(3).await.unwrap();
+    let fresh = ask(&etcd, &[0], &json!({})).json;
+    let shown = fresh["certificates"].as_array().unwrap();
+    assert_eq!(shown.len(), 7, "three for clients, three for peers, and our own: {fresh}");
+    assert_eq!((&fresh["verdict"], fresh.get("warnings")), (&json!("healthy"), None), "{fresh}");
+    // looking at them is no line in the log of a member
+    let log = fs::read_to_string(etcd.root().join("cp2.log")).unwrap();
+    assert!(!log.contains("rejected connection"), "{log}");
+    etcd.issue_flawed("cp2", &[etcd.host(1).to_owned()], Flaw::EndsSoon).unwrap();
+    let (cert, key) = etcd.issue_flawed("soon", &[], Flaw::EndsSoon).unwrap();
+    let reply = ask(&etcd, &[0], &json!({"client_cert": cert, "client_key": key})).json;
+    assert_eq!(reply["verdict"], "healthy", "{reply}");
+    let causes = reply["causes"].as_array().unwrap();
+    let ends: Vec<&Json> = causes.iter().filter(|c| c["code"] == "certificate_ends").collect();
+    assert_eq!(ends.len(), 2, "{reply}");
+    let member = ends.iter().find(|cause| cause["member_id"].is_string()).unwrap();
+    let evidence = member["evidence"].to_string();
+    for url in [etcd.url(1), etcd.peer_url(1)] {
+        assert!(
+            evidence.contains(&format!("{url}: certificate \\\"cp2\\\" is over in 4 days")),
+            "{evidence}"
+        );
+    }
+    let warnings = reply["warnings"].to_string();
+    assert!(warnings.contains("the client certificate that was used"), "{reply}");
+    assert!(warnings.contains("kubeadm certs renew"), "{reply}");
+}
+
+#[tokio::test]
+async fn a_certificate_for_peers_that_is_over_is_found_at_the_peer_url() {
+    let etcd = Etcd::start(3).await.unwrap();
+    etcd.issue_flawed("cp2", &[etcd.host(1).to_owned()], Flaw::Expired).unwrap();
+    let reply = ask(&etcd, &[0, 2], &json!({})).json;
+    let evidence = cause(&reply, "certificate")["evidence"].to_string();
+    let text = format!("{}: certificate \\\"cp2\\\" is over since 2021-01-01", etcd.peer_url(1));
+    assert!(evidence.contains(&text), "{evidence}");
+}
+
+#[tokio::test]
 async fn a_user_without_the_right_is_told_so() {
     let etcd = Etcd::start(1).await.unwrap();
     let mut admin = etcd.client(0).await.unwrap();

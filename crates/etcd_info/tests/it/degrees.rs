@@ -11,7 +11,7 @@ use etcd_cluster::{
 use etcd_info::{
     causes::{Code, Verdict},
     local::{Data, Local, Unit},
-    state::{Beside, Endpoint, Node, Observed},
+    state::{Beside, Certificate, Endpoint, Node, Observed},
 };
 
 pub fn of_degree() -> Vec<Case> {
@@ -31,7 +31,45 @@ pub fn of_degree() -> Vec<Case> {
             }
         })
     };
+    let dated = |certificate: Certificate| {
+        with(3, move |o| o.beside.certificates.push(certificate.clone()))
+    };
+    let peer = |days_left, lifetime_days| Certificate {
+        member_id: Some(id(2).to_string()),
+        url: Some("https://10.0.0.2:2380".into()),
+        subject: "cp2".into(),
+        not_after: "2026-12-01T00:00:00Z".into(),
+        days_left,
+        lifetime_days,
+    };
     vec![
+        (
+            "a certificate that ends soon",
+            dated(peer(29, 365)),
+            Verdict::Healthy,
+            C::CertificateEnds,
+            Some("cp2"),
+            "https://10.0.0.2:2380: certificate \"cp2\" is over in 29 days: 2026-12-01",
+            "kubeadm certs renew",
+        ),
+        (
+            "one that peers refuse already",
+            dated(peer(-1, 365)),
+            Degraded,
+            C::Certificate,
+            Some("cp2"),
+            "is over since 2026-12-01",
+            "renew",
+        ),
+        (
+            "our own ends soon",
+            dated(Certificate { member_id: None, url: None, ..peer(3, 30) }),
+            Verdict::Healthy,
+            C::CertificateEnds,
+            Some("the client certificate that was used"),
+            "in 3 days",
+            "etcd-healthcheck-client",
+        ),
         (
             "a log that syncs slowly",
             measured(Metrics { fsync: timing(Some(512.0)), ..Metrics::default() }),

@@ -14,7 +14,7 @@ use etcd_cluster::{
 use etcd_info::{
     causes::{Code, Verdict},
     diagnose::diagnose,
-    state::Node,
+    state::{Certificate, Node},
 };
 use std::collections::BTreeSet;
 
@@ -65,6 +65,14 @@ fn nothing_is_wrong_with_a_healthy_cluster() {
         o.beside.nodes = Some(vec![Node { name: member.clone(), member, control_plane: true }]);
     });
     assert_eq!(of(external).causes, vec![]);
+    // there is time, or something renews it every week
+    for (days_left, lifetime_days) in [(30, 365), (3, 7)] {
+        let dated = with(3, |o| {
+            let certificate = Certificate { days_left, lifetime_days, ..Certificate::default() };
+            o.beside.certificates.push(certificate);
+        });
+        assert_eq!(of(dated).causes, vec![]);
+    }
     // our own clock is off, or a member is one second away: nobody's is
     let off = with(3, |o| {
         for (at, ahead) in [(1, 40), (2, 41), (3, 40)] {

@@ -5,13 +5,19 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, date_time_ymd,
 };
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 /// What is wrong with a certificate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Flaw {
     /// Its time is over.
     Expired,
+    /// Five days are left of the year that it lives.
+    EndsSoon,
     /// It is for servers only.
     NotForClients,
     /// Another authority signed it.
@@ -53,6 +59,12 @@ impl Etcd {
             Some(Flaw::Expired) => {
                 params.not_before = date_time_ymd(2020, 1, 1);
                 params.not_after = date_time_ymd(2021, 1, 1);
+            }
+            Some(Flaw::EndsSoon) => {
+                let days = |count: u64| Duration::from_secs(count * 86_400);
+                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+                params.not_before = date_time_ymd(1970, 1, 1) + (now - days(360));
+                params.not_after = date_time_ymd(1970, 1, 1) + (now + days(5));
             }
             Some(Flaw::NotForClients) => {
                 params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
