@@ -156,14 +156,22 @@ impl Member {
     }
 }
 
-/// A member that a step is about. Equal means the same member.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// A member that a step is about. Equal means the same member, also when it has got its name meanwhile.
+#[derive(Clone, Debug)]
 pub struct Which {
     /// Its id.
     pub id: MemberId,
     /// Its name and id, or what the user called it.
     pub label: String,
 }
+
+impl PartialEq for Which {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Which {}
 
 impl From<&Member> for Which {
     fn from(member: &Member) -> Self {
@@ -187,6 +195,14 @@ mod tests {
             MemberId::meanings("1234567890123456"),
             Ok(vec![MemberId(1_234_567_890_123_456), MemberId(0x1234_5678_9012_3456)])
         );
+    }
+
+    #[test]
+    fn a_member_that_gets_its_name_stays_the_same() {
+        let nameless = Member { id: MemberId(7), ..Member::default() };
+        let named = Member { name: "cp4".to_owned(), ..nameless.clone() };
+        assert_eq!(Which::from(&nameless), Which::from(&named));
+        assert_ne!(Which::from(&Member::default()), Which::from(&named));
     }
 
     #[test]

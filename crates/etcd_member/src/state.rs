@@ -157,6 +157,8 @@ fn join(reading: &mut Reading, target: &Target) {
             member.name = target.name.clone().unwrap_or_else(|| "unnamed".to_owned());
         }
     }
+    // the order of a reading, in which a nameless one comes first
+    reading.members.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
 }
 
 /// Makes the member that is waited for a learner with a name and all of the leader's log, whom everybody lists.
