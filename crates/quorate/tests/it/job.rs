@@ -75,12 +75,12 @@ impl Job {
 
     /// Its process id.
     fn process(&self) -> String {
-        let all = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+        let mut all = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
         let is_it = |path: &PathBuf| {
             let line = fs::read_to_string(path.join("cmdline")).unwrap_or_default();
             line.contains("\0--job\0") && line.contains(&self.token) && !line.starts_with("sh\0")
         };
-        all.filter(is_it).next().unwrap().file_name().unwrap().to_str().unwrap().to_owned()
+        all.find(is_it).unwrap().file_name().unwrap().to_str().unwrap().to_owned()
     }
 
     /// Follows it until it waits for the file: alone it would not write its first line.
