@@ -96,7 +96,8 @@ class Job:
         if time.monotonic() - since > TRY_AGAIN:
             raise AnsibleConnectionFailure(
                 f'lost the connection to job {self.token} on the target and did not get it back within {TRY_AGAIN} s: {error}; '
-                f'the job makes no change meanwhile and ends by itself {ALONE} s after it was last followed: run the task again, it starts from what it observes'
+                f'the job makes no change meanwhile and ends by itself {ALONE} s after it was last followed: '
+                'run the task again, it starts from what it observes'
             )
         if time.monotonic() - since < 1:
             self._show('the connection is lost and tried again; the task goes on')
