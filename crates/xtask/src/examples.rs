@@ -19,14 +19,13 @@ const PLACES: [(&str, &str); 4] = [
     ("local:import/control-plane.qcow2", "\"{{ pve_image }}\""),
 ];
 
-/// Runs them in a lab that is brought up for it: `cargo xtask examples`.
+/// `cargo xtask examples`.
 ///
 /// # Errors
 /// When the lab does not come up, or an example ends otherwise than expected.
 pub fn in_a_lab() -> anyhow::Result<()> {
     let ansible = Ansible::new(stage::dev()?, target_dir().join("examples"))?;
-    execute(&mut ansible.lab(&["up"]))?;
-    let ran = run(&ansible);
+    let ran = brought_up(&ansible);
     execute(&mut ansible.lab(&["down"]))?;
     let Tally { passed, failed } = ran?;
     if failed > 0 {
@@ -35,11 +34,24 @@ pub fn in_a_lab() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The same as a step of `cargo xtask test`.
+///
+/// # Errors
+/// When they do not run at all.
+pub fn as_test() -> anyhow::Result<Tally> {
+    brought_up(&Ansible::new(stage::dev()?, target_dir().join("examples"))?)
+}
+
+fn brought_up(ansible: &Ansible) -> anyhow::Result<Tally> {
+    execute(&mut ansible.lab(&["up"]))?;
+    run(ansible)
+}
+
 /// Runs every example over a lab that is up, and says how each ended. The cluster stays as it is.
 ///
 /// # Errors
 /// When they do not run at all.
-pub fn run(ansible: &Ansible) -> anyhow::Result<Tally> {
+fn run(ansible: &Ansible) -> anyhow::Result<Tally> {
     let modules = spec::modules()?;
     let dir = ansible.dir.join("tasks");
     fs::create_dir_all(&dir).with_context(|| format!("failed to make {}", dir.display()))?;

@@ -2,7 +2,7 @@
 
 use crate::{
     ansible::Ansible,
-    campaign, check, demo, deps, matrix, programs,
+    campaign, check, demo, deps, examples, matrix, programs,
     run::{MUSL_ARM, cargo, execute, is_root, run_reading, say, target_dir, without_lab},
     scenarios, stage,
     steps::{Steps, Tally, counted},
@@ -49,6 +49,7 @@ const STEPS: &[Step] = &[
         run: campaign::three_boundaries,
     },
     Step { name: "named scenarios (lab)", needs: Needs::Lab, run: scenarios::as_test },
+    Step { name: "the documentation's examples (lab)", needs: Needs::Lab, run: examples::as_test },
     Step { name: "molecule (lab)", needs: Needs::Lab, run: molecule },
 ];
 

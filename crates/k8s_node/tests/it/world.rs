@@ -2,7 +2,12 @@
 
 use kube_cluster::Timestamp;
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, Weak},
+    thread,
+    time::Duration,
+};
 use testkit::{
     apiserver::Apiserver,
     module::{Call, Reply},
@@ -10,18 +15,27 @@ use testkit::{
 
 pub struct World {
     pub api: Arc<Apiserver>,
+    /// The nodes whose kubelet runs.
+    alive: Arc<Mutex<BTreeSet<String>>>,
 }
 
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
 
 impl World {
     pub fn new() -> Self {
-        Self { api: Apiserver::shared().unwrap_or_else(|error| panic!("{error:#}")) }
+        Self::over(Apiserver::shared().unwrap_or_else(|error| panic!("{error:#}")))
     }
 
     /// Of its own, for what holds for the whole cluster.
     pub fn alone() -> Self {
-        Self { api: Arc::new(Apiserver::start().unwrap_or_else(|error| panic!("{error:#}"))) }
+        Self::over(Arc::new(Apiserver::start().unwrap_or_else(|error| panic!("{error:#}"))))
+    }
+
+    fn over(api: Arc<Apiserver>) -> Self {
+        let alive = Arc::new(Mutex::new(BTreeSet::new()));
+        let (kubelets, server) = (Arc::downgrade(&alive), Arc::downgrade(&api));
+        thread::spawn(move || while renew(&kubelets, &server).is_some() {});
+        Self { api, alive }
     }
 
     pub fn call(&self, name: &str, state: &str, more: &Value) -> Call {
@@ -64,11 +78,22 @@ impl World {
         let spec =
             json!({"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": ago(silent)});
         self.api.create(LEASES, &json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name}, "spec": spec})).unwrap();
+        self.lives(name, silent.is_zero());
         node
     }
 
-    /// What the kubelet does every ten seconds.
+    fn lives(&self, name: &str, lives: bool) {
+        let mut alive = self.alive.lock().unwrap();
+        if lives {
+            alive.insert(name.to_owned())
+        } else {
+            alive.remove(name)
+        };
+    }
+
+    /// Its kubelet was heard of this long ago, and goes on if that is now.
     pub fn hear(&self, name: &str, silent: Duration) {
+        self.lives(name, silent.is_zero());
         self.api
             .edit(&format!("{LEASES}/{name}"), |lease| {
                 lease["spec"]["renewTime"] = json!(ago(silent));
@@ -146,6 +171,23 @@ impl World {
     pub fn get_node(&self, name: &str) -> Option<Value> {
         self.api.get(&format!("/api/v1/nodes/{name}")).ok()
     }
+}
+
+/// What every kubelet does each ten seconds: a test on a slow machine takes longer than a lease lasts. None when the world has ended.
+fn renew(kubelets: &Weak<Mutex<BTreeSet<String>>>, server: &Weak<Apiserver>) -> Option<()> {
+    for _ in 0..50 {
+        kubelets.upgrade()?;
+        thread::sleep(Duration::from_millis(200));
+    }
+    // Held meanwhile, so that one who falls silent is not renewed afterwards.
+    let alive = kubelets.upgrade()?;
+    for name in alive.lock().unwrap().iter() {
+        // The test may just be deleting it.
+        _ = server.upgrade()?.edit(&format!("{LEASES}/{name}"), |lease| {
+            lease["spec"]["renewTime"] = json!(ago(Duration::ZERO));
+        });
+    }
+    Some(())
 }
 
 fn ago(silent: Duration) -> String {
