@@ -76,7 +76,7 @@ async fn certificates_that_end_soon_are_told_before_anybody_feels_it() {
     let evidence = member["evidence"].to_string();
     for url in [etcd.url(1), etcd.peer_url(1)] {
         assert!(
-            evidence.contains(&format!("{url}: certificate \\\"cp2\\\" is over in 4 days")),
+            evidence.contains(&format!("{url}: certificate \\\"cp2\\\" is over in 5 days")),
             "{evidence}"
         );
     }
