@@ -226,6 +226,7 @@ causes:
         - "V(duplicate_name): Two listed members have the same name."
         - "V(node): Its Node is missing or not healthy."
         - "V(few_voters): One or two voters tolerate the loss of none."
+        - "V(certificate_ends): A certificate ends within thirty days, or in the last third of a shorter life. Nothing is refused yet."
       type: "str"
       returned: "always"
       choices:
@@ -247,6 +248,7 @@ causes:
         - "duplicate_name"
         - "node"
         - "few_voters"
+        - "certificate_ends"
     evidence:
       description:
         - "What was seen."
@@ -268,6 +270,43 @@ causes:
         - "What to do, naming the module or playbook."
       type: "str"
       returned: "always"
+certificates:
+  description:
+    - "Certificates that members show to clients and to each other, and the client certificate that was used."
+  type: "list"
+  elements: "dict"
+  returned: "when known"
+  contains:
+    days_left:
+      description:
+        - "Whole days until then; below zero when it is over."
+      type: "int"
+      returned: "always"
+    lifetime_days:
+      description:
+        - "Whole days from its beginning to its end."
+      type: "int"
+      returned: "always"
+    member_id:
+      description:
+        - "Id of the member that showed it, hexadecimal; none for the client certificate that was used."
+      type: "str"
+      returned: "when known"
+    not_after:
+      description:
+        - "Its end, as in C(2027-11-21T08:00:00Z)."
+      type: "str"
+      returned: "always"
+    subject:
+      description:
+        - "The common name of its subject; empty where it has none."
+      type: "str"
+      returned: "always"
+    url:
+      description:
+        - "URL where it was shown: a client URL or a peer URL."
+      type: "str"
+      returned: "when known"
 cluster_id:
   description:
     - "Id of the cluster, hexadecimal; C(0) when nobody told it."
@@ -705,7 +744,7 @@ unread:
   returned: "when known"
 verdict:
   description:
-    - "V(healthy); V(degraded) when something is wrong and at least one more voter may be lost; V(at_risk) when none may; V(quorum_lost) when no quorum answers; V(unknown) when nobody tells."
+    - "V(healthy), also when a certificate ends soon; V(degraded) when something is wrong and at least one more voter may be lost; V(at_risk) when none may; V(quorum_lost) when no quorum answers; V(unknown) when nobody tells."
     - "V(healthy): Nothing is wrong."
     - "V(degraded): Something is wrong, and at least one more voter may be lost."
     - "V(at_risk): No further voter may be lost."

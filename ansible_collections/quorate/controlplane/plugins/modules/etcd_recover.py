@@ -37,13 +37,13 @@ options:
     default: 1000000000
   ca_cert:
     description:
-      - "Certificate of etcd's authority. Default: kubeadm's C(/etc/kubernetes/pki/etcd/ca.crt)."
+      - "Certificate of etcd's authority. Default: kubeadm's C(/etc/kubernetes/pki/etcd/ca.crt), else that of k3s."
     type: "path"
     aliases:
       - "ca_path"
   client_cert:
     description:
-      - "Client certificate. Default: kubeadm's C(healthcheck-client.crt) beside the authority."
+      - "Client certificate. Default: kubeadm's C(healthcheck-client.crt) beside the authority, else that of k3s."
     type: "path"
   client_key:
     description:

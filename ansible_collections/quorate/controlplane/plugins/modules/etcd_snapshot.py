@@ -21,18 +21,17 @@ author:
 options:
   ca_cert:
     description:
-      - "Authority of the members' certificates."
-      - "That of kubeadm's layout when it is not given, else that of k3s."
+      - "Certificate of etcd's authority. Default: kubeadm's C(/etc/kubernetes/pki/etcd/ca.crt), else that of k3s."
     type: "path"
+    aliases:
+      - "ca_path"
   client_cert:
     description:
-      - "Client certificate."
-      - "That of kubeadm's layout when it is not given, else that of k3s."
+      - "Client certificate. Default: kubeadm's C(healthcheck-client.crt) beside the authority, else that of k3s."
     type: "path"
   client_key:
     description:
-      - "Key of the client certificate."
-      - "That of kubeadm's layout when it is not given, else that of k3s."
+      - "Key of the client certificate. Default: beside it."
     type: "path"
   compare_hashes:
     description:
@@ -46,11 +45,13 @@ options:
     default: "/var/backups/etcd"
   endpoints:
     description:
-      - "Client URLs of members. The others are found through them."
+      - "Client URLs of members. One is enough to find the others; several are needed where one may be down."
     type: "list"
     elements: "str"
     default:
       - "https://127.0.0.1:2379"
+    aliases:
+      - "endpoint"
   fetch_to:
     description:
       - "File or directory on the controller that the snapshot is brought to, over the task's own connection, verified by its SHA-256."
