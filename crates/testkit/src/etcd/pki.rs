@@ -63,9 +63,10 @@ impl Etcd {
             Some(Flaw::EndsSoon) => {
                 let days = |count: u64| Duration::from_secs(count * 86_400);
                 let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-                params.not_before = date_time_ymd(1970, 1, 1) + (now - days(360));
+                let now = date_time_ymd(1970, 1, 1) + now;
+                params.not_before = now - days(360);
                 // and half a day: whole days are told
-                params.not_after = date_time_ymd(1970, 1, 1) + (now + days(11) / 2);
+                params.not_after = now + days(11) / 2;
             }
             Some(Flaw::NotForClients) => {
                 params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
