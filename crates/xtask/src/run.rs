@@ -81,17 +81,15 @@ pub fn command<S: AsRef<std::ffi::OsStr>>(
     command
 }
 
-/// Cargo in the checkout, without what the outer `cargo run` set for itself.
+/// Cargo in the checkout, without what the outer `cargo run` set for itself: build scripts look at that, and would run again each time
+/// somebody else calls cargo.
 pub fn cargo<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), args);
-    for name in [
-        "CARGO_MANIFEST_DIR",
-        "CARGO_MANIFEST_PATH",
-        "CARGO_PKG_NAME",
-        "CARGO_PKG_VERSION",
-        "CARGO_CRATE_NAME",
-    ] {
-        command.env_remove(name);
+    for (name, _) in std::env::vars_os() {
+        let own = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_"];
+        if name.to_str().is_some_and(|name| own.iter().any(|prefix| name.starts_with(prefix))) {
+            command.env_remove(name);
+        }
     }
     command
 }
