@@ -18,6 +18,7 @@ pub type Case =
 pub fn cases() -> Vec<Case> {
     let mut all = of_members();
     all.extend(crate::degrees::of_degree());
+    all.extend(crate::degrees::of_certificates());
     all.extend(crate::degrees::of_hosts());
     all
 }

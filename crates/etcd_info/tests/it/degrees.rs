@@ -14,23 +14,9 @@ use etcd_info::{
     state::{Beside, Certificate, Endpoint, Node, Observed},
 };
 
-pub fn of_degree() -> Vec<Case> {
+pub fn of_certificates() -> Vec<Case> {
     use Code as C;
-    use Verdict::Degraded;
-    let timing = |p99_ms| Some(Timing { count: 5000, mean_ms: 40.0, p99_ms });
-    let measured = |metrics: Metrics| {
-        with(3, move |o| {
-            o.beside.metrics.insert(id(2), metrics.clone());
-        })
-    };
-    let clocks = |two: i64| {
-        with(3, move |o| {
-            for (at, ahead) in [(1, 40), (2, 40 + two), (3, 41)] {
-                let metrics = Metrics { ahead_s: Some(ahead), ..Metrics::default() };
-                o.beside.metrics.insert(id(at), metrics);
-            }
-        })
-    };
+    use Verdict::{Degraded, Healthy};
     let dated = |certificate: Certificate| {
         with(3, move |o| o.beside.certificates.push(certificate.clone()))
     };
@@ -46,7 +32,7 @@ pub fn of_degree() -> Vec<Case> {
         (
             "a certificate that ends soon",
             dated(peer(29, 365)),
-            Verdict::Healthy,
+            Healthy,
             C::CertificateEnds,
             Some("cp2"),
             "https://10.0.0.2:2380: certificate \"cp2\" is over in 29 days: 2026-12-01",
@@ -64,12 +50,33 @@ pub fn of_degree() -> Vec<Case> {
         (
             "our own ends soon",
             dated(Certificate { member_id: None, url: None, ..peer(3, 30) }),
-            Verdict::Healthy,
+            Healthy,
             C::CertificateEnds,
             Some("the client certificate that was used"),
             "in 3 days",
             "etcd-healthcheck-client",
         ),
+    ]
+}
+
+pub fn of_degree() -> Vec<Case> {
+    use Code as C;
+    use Verdict::Degraded;
+    let timing = |p99_ms| Some(Timing { count: 5000, mean_ms: 40.0, p99_ms });
+    let measured = |metrics: Metrics| {
+        with(3, move |o| {
+            o.beside.metrics.insert(id(2), metrics.clone());
+        })
+    };
+    let clocks = |two: i64| {
+        with(3, move |o| {
+            for (at, ahead) in [(1, 40), (2, 40 + two), (3, 41)] {
+                let metrics = Metrics { ahead_s: Some(ahead), ..Metrics::default() };
+                o.beside.metrics.insert(id(at), metrics);
+            }
+        })
+    };
+    vec![
         (
             "a log that syncs slowly",
             measured(Metrics { fsync: timing(Some(512.0)), ..Metrics::default() }),
