@@ -174,7 +174,9 @@ impl Snapshots {
             (Step::Delete(name), Goal::Present(Present { dest, .. }) | Goal::Pruned(dest, _)) => {
                 self.delete(&dest, name)?;
             }
-            (Step::Save(_), Goal::Present(present)) => self.save(&present, observed).await?,
+            (Step::Save(_), Goal::Present(present)) => {
+                Box::pin(self.save(&present, observed)).await?
+            }
             _ => {}
         }
         Ok(Applied::Sent)
