@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 /// Where Debian puts it.
 pub const PROGRAM: &str = "/usr/sbin/haproxy";
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Within which a reload that was heard has begun.
+const HEARD: Duration = Duration::from_secs(4);
 
 /// Describes one backend.
 #[derive(Clone, Debug)]
@@ -165,9 +167,13 @@ impl Haproxy {
             answer.lines().find_map(|line| line.strip_prefix("Pid: ")).map(str::to_owned)
         };
         let before = pid(&self.ask("show info"));
-        // Up to 2.6 the master answers nothing and drops the connection.
-        _ = self.try_ask("master.sock", "reload");
+        let mut asked = None;
         let changed = || {
+            // Up to 2.6 the master answers nothing and drops the connection, whether it has heard or not: a busy one may not have.
+            if asked.is_none_or(|at: Instant| at.elapsed() > HEARD) {
+                _ = self.try_ask("master.sock", "reload");
+                asked = Some(Instant::now());
+            }
             self.try_ask("admin.sock", "show info")
                 .is_ok_and(|now| pid(&now).is_some_and(|now| Some(now) != before))
         };
