@@ -175,7 +175,7 @@ impl Snapshots {
                 self.delete(&dest, name)?;
             }
             (Step::Save(_), Goal::Present(present)) => {
-                Box::pin(self.save(&present, observed)).await?
+                Box::pin(self.save(&present, observed)).await?;
             }
             _ => {}
         }
