@@ -2,6 +2,7 @@
 //!
 //! Front ends are unix sockets and servers listen on ports the kernel chose, so that any number of tests may run at once.
 
+use crate::or_panic;
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -16,8 +17,6 @@ use std::time::{Duration, Instant};
 /// Where Debian puts it.
 pub const PROGRAM: &str = "/usr/sbin/haproxy";
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Within which a reload that was heard has begun.
-const HEARD: Duration = Duration::from_secs(4);
 
 /// Describes one backend.
 #[derive(Clone, Debug)]
@@ -170,7 +169,7 @@ impl Haproxy {
         let mut asked = None;
         let changed = || {
             // Up to 2.6 the master answers nothing and drops the connection, whether it has heard or not: a busy one may not have.
-            if asked.is_none_or(|at: Instant| at.elapsed() > HEARD) {
+            if asked.is_none_or(|at: Instant| at.elapsed() > PATIENCE / 3) {
                 _ = self.try_ask("master.sock", "reload");
                 asked = Some(Instant::now());
             }
@@ -397,9 +396,4 @@ fn until(mut is_so: impl FnMut() -> bool) -> bool {
         std::thread::sleep(Duration::from_millis(10));
     }
     is_so()
-}
-
-#[expect(clippy::panic, reason = "a test's way to fail")]
-fn or_panic<T, E: std::fmt::Display>(result: Result<T, E>, what: &str) -> T {
-    result.unwrap_or_else(|error| panic!("{what}: {error}"))
 }

@@ -11,3 +11,8 @@ pub mod haproxy;
 pub mod laws;
 pub mod module;
 pub mod pve;
+
+#[expect(clippy::panic, reason = "a test's way to fail")]
+fn or_panic<T, E: std::fmt::Display>(result: Result<T, E>, what: &str) -> T {
+    result.unwrap_or_else(|error| panic!("{what}: {error}"))
+}

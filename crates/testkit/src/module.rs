@@ -5,6 +5,7 @@
     reason = "the index of a JSON value that is not there is null: it does not panic"
 )]
 
+use crate::or_panic;
 use serde_json::{Map, Value, json};
 use std::{
     io::Write,
@@ -127,9 +128,4 @@ impl From<&Output> for Reply {
         );
         Self { json, status }
     }
-}
-
-#[expect(clippy::panic, reason = "a test's way to fail")]
-fn or_panic<T, E: std::fmt::Display>(result: Result<T, E>, what: &str) -> T {
-    result.unwrap_or_else(|error| panic!("{what}: {error}"))
 }

@@ -2,6 +2,7 @@
 //!
 //! The world: node `pve1`, VM 101 `cp1` with `scsi0` = `lab:vm-101-disk-0` (4 MiB), the image `local:import/cp.raw` (2 MiB), simulated power.
 
+use crate::or_panic;
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -217,9 +218,4 @@ pub fn holds_against_its_facts() {
 fn raw(path: &Path, head: &[u8], size: u64) {
     let mut file = or_panic(fs::File::create(path), &path.display().to_string());
     or_panic(file.write_all(head).and_then(|()| file.set_len(size)), &path.display().to_string());
-}
-
-#[expect(clippy::panic, reason = "a test's way to fail")]
-fn or_panic<T, E: std::fmt::Display>(result: Result<T, E>, what: &str) -> T {
-    result.unwrap_or_else(|error| panic!("{what}: {error}"))
 }
