@@ -35,9 +35,13 @@ pub fn tally() -> anyhow::Result<Tally> {
         say(&format!("ansible-core {version}"));
         tally.add(pytest("transport", &["-m", "core", "-n", AT_A_TIME], &staged, &bin)?);
     }
-    let bin = environment("tools", python_3_11_env)?.join("bin");
-    tally.add(pytest("tools", &[], &staged, &bin)?);
+    tally.add(pytest("tools", &[], &staged, &tools()?.join("bin"))?);
     Ok(tally)
+}
+
+/// The environment with the tools that users run.
+pub fn tools() -> anyhow::Result<PathBuf> {
+    environment("tools", python_3_11_env)
 }
 
 fn environment(name: &str, make: Maker) -> anyhow::Result<PathBuf> {

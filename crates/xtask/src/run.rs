@@ -96,8 +96,13 @@ pub fn cargo<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Co
 
 /// The environment with ansible-core, first on PATH, so that Ansible's programs find each other.
 pub fn in_python_env(command: &mut Command) -> anyhow::Result<()> {
+    first_on_path(command, python_env()?.join("bin"))
+}
+
+/// Has a command find programs in this directory before all others.
+pub fn first_on_path(command: &mut Command, bin: PathBuf) -> anyhow::Result<()> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let all = std::iter::once(python_env()?.join("bin")).chain(std::env::split_paths(&path));
+    let all = std::iter::once(bin).chain(std::env::split_paths(&path));
     command.env("PATH", std::env::join_paths(all)?);
     Ok(())
 }

@@ -1,14 +1,11 @@
 //! `cargo xtask docs --site`, and the way of a new user: the tools that users run, on what is given to them.
 
 use crate::{
-    run::{command, execute, in_python_env, python_env, root, say, target_dir},
+    matrix::tools,
+    run::{command, execute, first_on_path, in_python_env, python_env, root, say, target_dir},
     stage,
 };
-use anyhow::Context;
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::Path;
 
 /// Builds the documentation as web pages.
 ///
@@ -18,7 +15,7 @@ pub fn build() -> anyhow::Result<()> {
     let to = target_dir().join("docs-site");
     let mut build = command("sh", [root().join("docs/site/build.sh")]);
     build.arg(stage::dev()?).arg(&to).env("LC_ALL", "C.UTF-8");
-    with_tools(&mut build)?;
+    first_on_path(&mut build, tools()?.join("bin"))?;
     execute(&mut build)?;
     say(&format!("the pages begin at {}", to.join("html/index.html").display()));
     Ok(())
@@ -53,19 +50,4 @@ sys.exit(repr(wrong) if wrong else 0)
 ";
     let python = tools()?.join("bin/python");
     execute(command(python, ["-c", CHECK.trim()]).arg(bill))
-}
-
-/// The environment with the tools that users run.
-fn tools() -> anyhow::Result<PathBuf> {
-    let file = root().join("crates/xtask/requirements-tools.txt");
-    artefacts::python_env("ansible-tools", &file)
-        .with_context(|| format!("failed to make the environment of {}", file.display()))
-}
-
-/// First on PATH, so that the tools find each other.
-fn with_tools(command: &mut Command) -> anyhow::Result<()> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let all = std::iter::once(tools()?.join("bin")).chain(std::env::split_paths(&path));
-    command.env("PATH", std::env::join_paths(all)?);
-    Ok(())
 }
