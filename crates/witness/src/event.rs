@@ -95,7 +95,8 @@ pub enum Event {
         ok: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         status: Option<u16>,
-        /// Tried a second time after the connection closed before the first byte of an answer.
+        /// Tried a second time, as client-go does unseen: the connection closed before the first byte of an answer, or the
+        /// server asked for it (`Retry-After`).
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         retried: bool,
         /// What went wrong last.

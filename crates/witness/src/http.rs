@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
@@ -28,6 +28,8 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, crypto::ring};
+
+use crate::answer::Answer;
 
 /// Says why a request got no whole answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,32 +73,6 @@ impl fmt::Display for Fault {
             Self::Broken(text) => write!(f, "answer broke off: {text}"),
             Self::Timeout(limit) => write!(f, "no answer in {} s", limit.as_secs()),
         }
-    }
-}
-
-/// A whole answer.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The status code.
-    pub status: u16,
-    /// The body.
-    pub body: Bytes,
-}
-
-impl Answer {
-    /// Tells whether the status is 2xx.
-    pub fn is_ok(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-
-    /// Gives the beginning of the body, for an error line.
-    pub fn excerpt(&self) -> String {
-        let text = String::from_utf8_lossy(&self.body);
-        format!(
-            "{}: {}",
-            self.status,
-            text.chars().take(200).collect::<String>().replace('\n', " ")
-        )
     }
 }
 
@@ -239,14 +215,7 @@ impl Server {
     ) -> Result<Answer, Fault> {
         let exchange = async {
             let (response, answered) = self.open(method, path, body).await?;
-            let status = response.status().as_u16();
-            let body = response
-                .into_body()
-                .collect()
-                .await
-                .map_err(|error| after(&answered, &error))?
-                .to_bytes();
-            Ok(Answer { status, body })
+            Answer::read(response, |error| after(&answered, error)).await
         };
         tokio::time::timeout(limit, exchange).await.unwrap_or(Err(Fault::Timeout(limit)))
     }
@@ -326,17 +295,6 @@ fn address(url: &str) -> anyhow::Result<(String, u16, ServerName<'static>)> {
     let name = ServerName::try_from(host.clone())
         .with_context(|| format!("use {host:?} as a server name"))?;
     Ok((host, uri.port_u16().unwrap_or(6443), name))
-}
-
-/// Runs a GET, and once more when its connection closed before the first byte of an answer.
-pub async fn with_one_retry<F>(attempt: impl Fn() -> F) -> (Result<Answer, Fault>, Option<Fault>)
-where
-    F: Future<Output = Result<Answer, Fault>>,
-{
-    match attempt().await {
-        Err(fault) if fault.may_retry() => (attempt().await, Some(fault)),
-        outcome => (outcome, None),
-    }
 }
 
 #[cfg(test)]

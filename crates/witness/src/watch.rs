@@ -12,12 +12,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::answer::Answer;
 use crate::clients::ticker::Ticker;
 use crate::clients::watcher::Watcher;
 use crate::clients::writer::Writer;
 use crate::clients::{etcd, get, haproxy, http2};
 use crate::event::{Client, Event};
-use crate::http::{Answer, Server};
+use crate::http::Server;
 use crate::journal::Journal;
 use crate::options::Watch;
 

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hyper::Method;
 
+use crate::answer::{Answer, with_one_retry};
 use crate::event::{Client, Event};
-use crate::http::{Answer, Fault, Server, with_one_retry};
+use crate::http::{Fault, Server};
 use crate::journal::{Journal, ms};
 
 /// What is read: small, always there, and a quorum read.
@@ -27,7 +28,7 @@ pub fn line(
     client: Client,
     begun: Instant,
     outcome: &Result<Answer, Fault>,
-    first: Option<Fault>,
+    first: Option<String>,
 ) -> Event {
     let (ok, status, last) = match outcome {
         Ok(answer) if answer.is_ok() => (true, Some(answer.status), None),
@@ -35,7 +36,7 @@ pub fn line(
         Err(fault) => (false, None, Some(fault.to_string())),
     };
     let retried = first.is_some();
-    let error = last.or_else(|| first.map(|fault| fault.to_string()));
+    let error = last.or(first);
     Event::Request {
         at: journal.time(begun),
         ms: ms(begun.elapsed()),

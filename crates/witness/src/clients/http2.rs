@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use hyper::Method;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::sync::Mutex;
 
 use super::get::{PATH, line};
+use crate::answer::{Answer, with_one_retry};
 use crate::event::{Client, Event};
-use crate::http::{Answer, Fault, Protocol, Server, chain, with_one_retry};
+use crate::http::{Fault, Protocol, Server, chain};
 use crate::journal::Journal;
 
 /// How often a request looks for another connection before it is sent at all.
@@ -80,15 +81,11 @@ impl Persistent {
                     continue;
                 }
             };
-            let status = response.status().as_u16();
-            return match response.into_body().collect().await {
-                Ok(body) => Ok(Answer { status, body: body.to_bytes() }),
-                Err(error) => {
-                    let text = chain(&error);
-                    self.give_up(generation, &text).await;
-                    Err(Fault::Broken(text))
-                }
-            };
+            let read = Answer::read(response, |error| Fault::Broken(chain(error))).await;
+            if let Err(fault) = &read {
+                self.give_up(generation, &fault.to_string()).await;
+            }
+            return read;
         }
         Err(unsent)
     }

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use hyper::Method;
 use serde_json::{Value, json};
 
+use crate::answer::Answer;
 use crate::event::{Event, Written};
-use crate::http::{Answer, Fault, Server};
+use crate::http::{Fault, Server};
 use crate::journal::{Journal, ms};
 
 /// An unanswered write may still be committed this long after it was sent: etcd gives a proposal up to 7 s.
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn only_a_201_acknowledges_and_only_an_unsent_or_refused_write_is_surely_absent() {
-        let answer = |status| Ok(Answer { status, body: Bytes::new() });
+        let answer = |status| Ok(Answer { status, body: Bytes::new(), again: None });
         let early = |sent| Err(Fault::ClosedEarly { sent, text: String::new() });
         let table = [
             (answer(201), Written::Acked),
