@@ -1,7 +1,11 @@
 //! Programs built from the pinned Go modules.
 
 use crate::cache::{self, Key};
-use crate::{CONTAINERD_VERSION, ETCD_VERSION, KUBERNETES_VERSION, RUNC_VERSION};
+use crate::clock;
+use crate::{
+    CONTAINERD_VERSION, ETCD_3_5_VERSION, ETCD_3_7_VERSION, ETCD_VERSION, KUBERNETES_VERSION,
+    PORCUPINE_VERSION, RUNC_VERSION,
+};
 use anyhow::{Context, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,9 +16,12 @@ struct Module {
     go_mod: &'static str,
     go_sum: &'static str,
     version: &'static str,
+    /// A program of ours in it; none: what is built is all theirs.
+    main: Option<&'static str>,
 }
 
 /// One program of a module.
+#[derive(Clone, Copy)]
 pub(crate) struct Program {
     name: &'static str,
     package: &'static str,
@@ -23,25 +30,40 @@ pub(crate) struct Program {
     /// What the linker writes into string variables, as `variable=value`; `{version}` is the module's version.
     stamps: &'static [&'static str],
     cgo: bool,
+    /// Whether it takes the time from [`clock`] instead of from Go.
+    other_clock: bool,
 }
 
 macro_rules! module {
     ($dir:literal, $version:expr) => {
+        module!($dir, $version, None)
+    };
+    ($dir:literal, $version:expr, $main:expr) => {
         Module {
             go_mod: include_str!(concat!("../go/", $dir, "/go.mod")),
             go_sum: include_str!(concat!("../go/", $dir, "/go.sum")),
             version: $version,
+            main: $main,
         }
     };
 }
 
 static ETCD_MODULE: Module = module!("etcd", ETCD_VERSION);
+static ETCD_3_5_MODULE: Module = module!("etcd-3.5", ETCD_3_5_VERSION);
+static ETCD_3_7_MODULE: Module = module!("etcd-3.7", ETCD_3_7_VERSION);
+static LINEARIZABLE_MODULE: Module =
+    module!("linearizable", PORCUPINE_VERSION, Some(include_str!("../go/linearizable/main.go")));
 static KUBERNETES_MODULE: Module = module!("kubernetes", KUBERNETES_VERSION);
 static CONTAINERD_MODULE: Module = module!("containerd", CONTAINERD_VERSION);
 static RUNC_MODULE: Module = module!("runc", RUNC_VERSION);
 
 const fn etcd(name: &'static str, package: &'static str) -> Program {
-    Program { name, package, module: &ETCD_MODULE, tags: "", stamps: &[], cgo: false }
+    of(name, package, &ETCD_MODULE)
+}
+
+/// One that is built as Go builds without being told anything.
+const fn of(name: &'static str, package: &'static str, module: &'static Module) -> Program {
+    Program { name, package, module, tags: "", stamps: &[], cgo: false, other_clock: false }
 }
 
 const fn kubernetes(name: &'static str, package: &'static str) -> Program {
@@ -53,17 +75,28 @@ const fn kubernetes(name: &'static str, package: &'static str) -> Program {
         "k8s.io/component-base/version.gitTreeState=clean",
         "k8s.io/client-go/pkg/version.gitVersion={version}",
     ];
-    Program { name, package, module: &KUBERNETES_MODULE, tags: "", stamps, cgo: false }
+    Program { stamps, ..of(name, package, &KUBERNETES_MODULE) }
 }
 
 const fn containerd(name: &'static str, package: &'static str, tags: &'static str) -> Program {
     let stamps = &["github.com/containerd/containerd/v2/version.Version={version}"];
-    Program { name, package, module: &CONTAINERD_MODULE, tags, stamps, cgo: false }
+    Program { tags, stamps, ..of(name, package, &CONTAINERD_MODULE) }
 }
 
 pub(crate) static ETCD: Program = etcd("etcd", "go.etcd.io/etcd/server/v3");
 pub(crate) static ETCDCTL: Program = etcd("etcdctl", "go.etcd.io/etcd/etcdctl/v3");
 pub(crate) static ETCDUTL: Program = etcd("etcdutl", "go.etcd.io/etcd/etcdutl/v3");
+
+pub(crate) static ETCD_3_5: Program = of("etcd", ETCD.package, &ETCD_3_5_MODULE);
+pub(crate) static ETCDUTL_3_5: Program = of("etcdutl", ETCDUTL.package, &ETCD_3_5_MODULE);
+pub(crate) static ETCD_3_7: Program = of("etcd", ETCD.package, &ETCD_3_7_MODULE);
+pub(crate) static ETCDUTL_3_7: Program = of("etcdutl", ETCDUTL.package, &ETCD_3_7_MODULE);
+pub(crate) static ETCD_3_7_OTHER_CLOCK: Program = Program { other_clock: true, ..ETCD_3_7 };
+pub(crate) static ETCD_OTHER_CLOCK: Program = Program { other_clock: true, ..ETCD };
+pub(crate) static ETCD_3_5_OTHER_CLOCK: Program = Program { other_clock: true, ..ETCD_3_5 };
+
+/// Ours: tells whether a history of registers is linearizable.
+pub(crate) static LINEARIZABLE: Program = of("linearizable", ".", &LINEARIZABLE_MODULE);
 
 pub(crate) static KUBE_APISERVER: Program =
     kubernetes("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver");
@@ -99,6 +132,7 @@ pub(crate) static RUNC: Program = Program {
     tags: "seccomp osusergo netgo",
     stamps: &["main.version={version}"],
     cgo: true,
+    other_clock: false,
 };
 
 impl Program {
@@ -107,15 +141,26 @@ impl Program {
         let module = self.module;
         let compiler = toolchain()?;
         let flags = self.link_flags();
-        let key = Key::new(compiler)
+        let mut key = Key::new(compiler)
             .with(module.go_mod)
             .with(module.go_sum)
             .with(self.package)
             .with(self.tags)
             .with(&flags)
             .with([u8::from(self.cgo)]);
+        if let Some(main) = module.main {
+            key = key.with(main);
+        }
+        if self.other_clock {
+            key = key.with(clock::READER).with(clock::TIME_SHOWS);
+        }
         let dir = cache::once(self.name, module.version, &key, |dir| self.compile(dir, &flags))?;
         Ok(dir.join(self.name))
+    }
+
+    /// The version of its module.
+    pub(crate) fn version(&self) -> &'static str {
+        self.module.version
     }
 
     fn link_flags(&self) -> String {
@@ -139,7 +184,9 @@ impl Program {
     fn compile(&self, dir: &Path, flags: &str) -> anyhow::Result<()> {
         let module = dir.join("module");
         fs::create_dir(&module).with_context(|| format!("cannot make {}", module.display()))?;
-        for (name, text) in [("go.mod", self.module.go_mod), ("go.sum", self.module.go_sum)] {
+        let ours = self.module.main.map(|text| ("main.go", text));
+        let pins = [("go.mod", self.module.go_mod), ("go.sum", self.module.go_sum)];
+        for (name, text) in pins.into_iter().chain(ours) {
             let file = module.join(name);
             fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
         }
@@ -155,6 +202,9 @@ impl Program {
             "-tags",
             self.tags,
         ]);
+        if self.other_clock {
+            command.arg("-overlay").arg(clock::overlay(&module)?);
+        }
         command.args(["-ldflags", flags, "-o"]).arg(dir.join(self.name)).arg(self.package);
         command
             .current_dir(&module)
@@ -193,6 +243,9 @@ mod tests {
     fn the_version_that_is_named_is_the_version_that_is_pinned() {
         for (program, path) in [
             (&ETCD, "go.etcd.io/etcd/server/v3"),
+            (&ETCD_3_7, "go.etcd.io/etcd/server/v3"),
+            (&ETCD_3_5, "go.etcd.io/etcd/server/v3"),
+            (&LINEARIZABLE, "github.com/anishathalye/porcupine"),
             (&KUBE_APISERVER, "k8s.io/kubernetes"),
             (&CONTAINERD, "github.com/containerd/containerd/v2"),
             (&RUNC, "github.com/opencontainers/runc"),

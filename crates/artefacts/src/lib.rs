@@ -11,13 +11,14 @@
 //! A build that was killed leaves a directory that nobody uses and the next build of the same artefact removes.
 
 mod cache;
+mod clock;
 mod go;
 mod python;
 
 pub use cache::{Key, cache, once};
 pub use python::{python_3_13, python_3_13_env, python_env};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -25,6 +26,12 @@ use std::process::Command;
 pub const KUBERNETES_VERSION: &str = "v1.36.3";
 /// The version of etcd and its tools.
 pub const ETCD_VERSION: &str = "v3.6.16";
+/// The newest etcd of the line before.
+pub const ETCD_3_5_VERSION: &str = "v3.5.35";
+/// The newest etcd of the line after.
+pub const ETCD_3_7_VERSION: &str = "v3.7.3";
+/// The version of porcupine, which tells whether a history is linearizable.
+pub const PORCUPINE_VERSION: &str = "v1.3.1";
 /// The version of containerd, its shim and `ctr`.
 pub const CONTAINERD_VERSION: &str = "v2.3.2";
 /// The version of runc.
@@ -43,6 +50,47 @@ pub fn etcdctl() -> anyhow::Result<PathBuf> {
 /// Returns `etcdutl`, built if need be.
 pub fn etcdutl() -> anyhow::Result<PathBuf> {
     go::ETCDUTL.build()
+}
+
+/// The lines of etcd that there are programs of.
+pub const ETCD_LINES: [&str; 3] = ["3.5", "3.6", "3.7"];
+
+/// Returns the version of etcd that stands for a line such as `3.5`; none: there is none of that line here.
+pub fn etcd_version_of(line: &str) -> Option<&'static str> {
+    etcd_programs(line).ok().map(|[etcd, ..]| etcd.version())
+}
+
+/// Returns the etcd server of a line such as `3.5`, built if need be.
+pub fn etcd_of(line: &str) -> anyhow::Result<PathBuf> {
+    let [etcd, ..] = etcd_programs(line)?;
+    etcd.build()
+}
+
+/// Returns `etcdutl` of a line.
+pub fn etcdutl_of(line: &str) -> anyhow::Result<PathBuf> {
+    let [_, etcdutl, _] = etcd_programs(line)?;
+    etcdutl.build()
+}
+
+/// Returns the etcd server of a line whose clock is ahead by as many seconds as `QUORATE_CLOCK_AHEAD` says.
+pub fn etcd_other_clock_of(line: &str) -> anyhow::Result<PathBuf> {
+    let [_, _, other] = etcd_programs(line)?;
+    other.build()
+}
+
+/// The server, `etcdutl`, and the server with a clock of its own.
+fn etcd_programs(line: &str) -> anyhow::Result<[&'static go::Program; 3]> {
+    match line {
+        "3.5" => Ok([&go::ETCD_3_5, &go::ETCDUTL_3_5, &go::ETCD_3_5_OTHER_CLOCK]),
+        "3.6" => Ok([&go::ETCD, &go::ETCDUTL, &go::ETCD_OTHER_CLOCK]),
+        "3.7" => Ok([&go::ETCD_3_7, &go::ETCDUTL_3_7, &go::ETCD_3_7_OTHER_CLOCK]),
+        other => bail!("there is no etcd {other:?} here; there are {}", ETCD_LINES.join(", ")),
+    }
+}
+
+/// Returns the checker of histories, built if need be.
+pub fn linearizable() -> anyhow::Result<PathBuf> {
+    go::LINEARIZABLE.build()
 }
 
 /// Returns `kube-apiserver`, built if need be.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 type Build = fn() -> anyhow::Result<PathBuf>;
 
 /// In the order in which others wait for them.
-const ALL: [(&str, Build); 14] = [
+const ALL: [(&str, Build); 20] = [
     ("etcd", artefacts::etcd),
     ("etcdctl", artefacts::etcdctl),
     ("etcdutl", artefacts::etcdutl),
@@ -22,6 +22,12 @@ const ALL: [(&str, Build); 14] = [
     ("ctr", artefacts::ctr),
     ("runc", artefacts::runc),
     ("pause", artefacts::pause),
+    ("linearizable", artefacts::linearizable),
+    ("etcd-3.5", || artefacts::etcd_of("3.5")),
+    ("etcdutl-3.5", || artefacts::etcdutl_of("3.5")),
+    ("etcd-3.7", || artefacts::etcd_of("3.7")),
+    ("etcd-other-clock", || artefacts::etcd_other_clock_of("3.6")),
+    ("etcd-3.5-other-clock", || artefacts::etcd_other_clock_of("3.5")),
 ];
 
 fn main() -> anyhow::Result<()> {

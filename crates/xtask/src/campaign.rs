@@ -1,5 +1,7 @@
 //! `cargo xtask campaign`: long fault campaigns over the lab.
 
+pub mod etcd;
+
 use crate::{
     ansible::Ansible,
     deps,
@@ -18,6 +20,8 @@ const MANY: usize = 200;
 const USAGE: &str = "campaigns:
   kill [<task numbers, as in 3,7,12>]  kill -9 of ansible-playbook at every task boundary in turn, each time run again
   scenarios [<part of a name>]         the named scenarios: refusals, interruptions, two controllers, a foreign cluster
+  etcd [--seconds <n>] [--seed <n>] [--first <round>] [--rounds <n>]
+                                       faults around every operation on etcd, on real members; no lab
 With --dev the development build.";
 
 /// What is asked for.
@@ -29,6 +33,9 @@ enum Campaign {
 }
 
 pub fn run(args: &[String]) -> anyhow::Result<()> {
+    if let Some(("etcd", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return etcd::run(rest);
+    }
     let (flags, words): (Vec<_>, Vec<_>) =
         args.iter().map(String::as_str).partition(|arg| *arg == "--dev");
     let campaign = match words.as_slice() {

@@ -42,6 +42,11 @@ const STEPS: &[Step] = &[
         needs: Needs::Nothing,
         run: matrix::tally,
     },
+    Step {
+        name: "faults around the operations on etcd (root)",
+        needs: Needs::Lab,
+        run: campaign::etcd::short,
+    },
     Step { name: "the main job, under watch (lab)", needs: Needs::Lab, run: demo::as_test },
     Step {
         name: "killed at three task boundaries (lab)",
