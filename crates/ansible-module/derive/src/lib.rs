@@ -278,10 +278,10 @@ fn options_struct(input: &DeriveInput, data: &DataStruct) -> syn::Result<TokenSt
         }
         impl ::ansible_module::options::Value for #name {
             fn decode(at: &::ansible_module::options::At, value: &::ansible_module::Json) -> Result<Self, ::ansible_module::BadArgs> {
-                let map = ::ansible_module::options::normal::<Self>(at, value)?;
+                let (map, unknown) = ::ansible_module::options::normal::<Self>(at, value)?;
                 let all = <Self as ::ansible_module::options::Options>::read(&map, at)?;
                 ::ansible_module::options::rules::<Self>(at, &map)?;
-                Ok(all)
+                unknown.map_or(Ok(all), Err)
             }
         }
     })

@@ -1,16 +1,17 @@
 //! From what was written to one map of canonical names, with defaults.
 
-use super::{At, Opt, Options, Value, value::of_class};
+use super::{At, Given, Opt, Options, Value, value::of_class};
 use crate::{BadArgs, Json};
 use serde_json::Map;
 
 pub(super) const NO_DICT: &str = "dictionary requested, could not parse JSON or key=value";
 
-/// Brings the arguments into their canonical form: aliases to names, unknown names refused, defaults filled in.
+/// Brings the arguments into their canonical form: aliases to names, defaults filled in. The second value refuses names that
+/// are unknown: Ansible's own validator says that last, when everything else holds.
 ///
 /// # Errors
 /// The first thing that is wrong, in the words and the order of Ansible's own validator.
-pub fn normal<T: Options>(at: &At, value: &Json) -> Result<Map<String, Json>, BadArgs> {
+pub fn normal<T: Options>(at: &At, value: &Json) -> Result<(Given, Option<BadArgs>), BadArgs> {
     let parsed;
     let given = match value {
         Json::Object(given) => given,
@@ -30,9 +31,7 @@ pub fn normal<T: Options>(at: &At, value: &Json) -> Result<Map<String, Json>, Ba
             None => unknown.push(key.clone()),
         }
     }
-    if !unknown.is_empty() {
-        return Err(unsupported(at, T::TABLE, &mut unknown));
-    }
+    let unknown = (!unknown.is_empty()).then(|| unsupported(at, T::TABLE, &mut unknown));
     super::rules::exclusive(at, T::RULES, &map)?;
     for opt in T::TABLE {
         if let Some(default) = opt.default {
@@ -51,7 +50,7 @@ pub fn normal<T: Options>(at: &At, value: &Json) -> Result<Map<String, Json>, Ba
             inside(at)
         )));
     }
-    Ok(map)
+    Ok((map, unknown))
 }
 
 /// One field out of the canonical map.

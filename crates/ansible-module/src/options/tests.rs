@@ -119,6 +119,10 @@ fn errors_are_those_of_ansible() {
         (json!({"state": "x", "id": 1}), "value of state must be one of: absent, has_vote, got: x"),
         (
             json!({"nm": 1, "a": 2}),
+            "state is absent but any of the following are missing: name, id",
+        ),
+        (
+            json!({"id": 1, "nm": 1, "a": 2}),
             "Unsupported parameters for (x.y.member) module: a, nm. Supported parameters include: endpoints, id, move_leader, name (member), password, peer, ports, state, timeout, tls, user.",
         ),
         (json!({"id": 1, "peer": 2}), "parameters are mutually exclusive: id|peer"),
@@ -127,8 +131,9 @@ fn errors_are_those_of_ansible() {
             json!({"id": 1, "tls": {"ca": 1, "mode": "z"}}),
             "value of mode must be one of: absent, has_vote, got: z found in tls",
         ),
+        (json!({"id": 1, "tls": {"q": 1}}), "missing required arguments: ca found in tls"),
         (
-            json!({"id": 1, "tls": {"q": 1}}),
+            json!({"id": 1, "tls": {"ca": 1, "q": 1}}),
             "Unsupported parameters for (x.y.member) module: tls.q. Supported parameters include: ca (ca_cert), mode.",
         ),
         (json!({"id": 1, "password": "pass"}), "missing parameter(s) required by 'password': user"),
@@ -226,7 +231,7 @@ fn an_included_struct_is_as_if_it_were_written_there() {
         ),
         (json!({}), "one of the following is required: name, id"),
         (
-            json!({"place": {}}),
+            json!({"id": 1, "place": {}}),
             "Unsupported parameters for (m) module: place. Supported parameters include: host (address), id, name, port, socket, user.",
         ),
     ];

@@ -42,7 +42,7 @@ fn every_request_of_the_corpus_is_decoded_or_refused() {
     assert!(decoded > 5, "only {decoded} could be used: the corpus does not reach the decoder");
 }
 
-/// The fuzzer needs a nightly compiler; this does what can be done without.
+/// The fuzzer has a step of its own in `cargo xtask test`; this goes with every `cargo test`.
 #[test]
 fn no_mutation_of_the_corpus_breaks_the_decoder() {
     let (corpus, mut dice) = (corpus(), Dice(0x51_0A_7E));

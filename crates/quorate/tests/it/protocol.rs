@@ -12,8 +12,8 @@ fn lines(file: &Path) -> usize {
 
 #[test]
 fn the_request_names_the_module() {
-    let request =
-        json!({"_ansible_module_name": "quorate.controlplane.haproxy_pool", "no_such": 1});
+    let request = json!({"_ansible_module_name": "quorate.controlplane.haproxy_pool", "no_such": 1,
+        "sockets": ["/no/such"], "server": "cp2", "state": "ready"});
     let (reply, _) = over_stdin(quorate(), &request);
     let msg = reply["msg"].as_str().unwrap();
     assert!(msg.starts_with("Unsupported parameters for (quorate.controlplane.haproxy_pool) module: no_such. Supported parameters include: "), "{msg}");
@@ -27,7 +27,11 @@ fn a_link_names_the_module_where_the_request_does_not() {
     }
     let dir = tempfile::tempdir().unwrap();
     let args = dir.path().join("args");
-    fs::write(&args, r#"{"no_such": 1}"#).unwrap();
+    fs::write(
+        &args,
+        r#"{"no_such": 1, "sockets": ["/no/such"], "server": "cp2", "state": "ready"}"#,
+    )
+    .unwrap();
     for name in ["haproxy_pool", "AnsiballZ_haproxy_pool", "haproxy_pool.x86_64"] {
         let (reply, status) =
             reply(&quorate().arg0(format!("/some/where/{name}")).arg(&args).output().unwrap());
