@@ -5,6 +5,7 @@ use anyhow::{Context, bail};
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 const CARGO_DENY: &str = "0.20.2";
+const CARGO_FUZZ: &str = "0.13.2";
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 pub fn run(args: &[String]) -> anyhow::Result<()> {
@@ -20,6 +21,7 @@ pub fn all(lab: bool) -> anyhow::Result<()> {
     go()?;
     python_env()?;
     cargo_deny()?;
+    cargo_fuzz()?;
     Ok(())
 }
 
@@ -136,15 +138,25 @@ fn go() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The program `cargo-deny`, built into the cache where it is not there: that takes minutes, once.
+/// The program `cargo-deny`.
 pub fn cargo_deny() -> anyhow::Result<PathBuf> {
-    let dir = artefacts::cache()?.join("tools").join(format!("cargo-deny-{CARGO_DENY}"));
-    let program = dir.join("bin/cargo-deny");
+    cargo_tool("cargo-deny", CARGO_DENY)
+}
+
+/// The program `cargo-fuzz`.
+pub fn cargo_fuzz() -> anyhow::Result<PathBuf> {
+    cargo_tool("cargo-fuzz", CARGO_FUZZ)
+}
+
+/// A program from crates.io, built into the cache where it is not there: that takes minutes, once.
+fn cargo_tool(name: &str, version: &str) -> anyhow::Result<PathBuf> {
+    let dir = artefacts::cache()?.join("tools").join(format!("{name}-{version}"));
+    let program = dir.join("bin").join(name);
     if !program.is_file() {
         // A build folder of its own: the checkout's is locked by whoever builds it, and would keep these crates for ever.
         let build = dir.join("build");
         execute(
-            cargo(["install", "cargo-deny", "--version", CARGO_DENY, "--locked", "--root"])
+            cargo(["install", name, "--version", version, "--locked", "--root"])
                 .arg(&dir)
                 .env("CARGO_TARGET_DIR", &build),
         )?;

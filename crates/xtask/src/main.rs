@@ -12,6 +12,7 @@ mod deps;
 mod dist;
 mod docs;
 mod examples;
+mod fuzz;
 mod lab;
 mod matrix;
 mod programs;

@@ -50,26 +50,47 @@ impl Program {
 /// Every test of the workspace, and the examples in its documentation.
 pub fn tally() -> anyhow::Result<Tally> {
     let programs = Mutex::new(built(&[])?.into_iter());
-    let tally = Mutex::new(Tally::default());
+    let came = Mutex::new(vec![]);
     thread::scope(|scope| {
         for _ in 0..AT_A_TIME {
             scope.spawn(|| {
                 loop {
                     let next = programs.lock().unwrap_or_else(PoisonError::into_inner).next();
                     let Some(program) = next else { break };
-                    let came = run(&program);
-                    tally.lock().unwrap_or_else(PoisonError::into_inner).add(came);
+                    let ran = run(&program);
+                    came.lock().unwrap_or_else(PoisonError::into_inner).push((program, ran));
                 }
             });
         }
     });
-    let mut tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut tally = Tally::default();
+    for (program, ran) in came.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        tally.add(if ran.tally.failed == 0 { ran.tally } else { alone(&program, &ran) });
+    }
     tally.add(counted(&mut cargo(["test", "--quiet", "--workspace", "--doc", "--target", MUSL]))?);
     Ok(tally)
 }
 
+/// Runs a program that failed among others once more, alone. Where it passes now it was the load that it did not bear, or luck:
+/// that is told in the table, for somebody to mend, and does not stop everybody else. A program that fails twice has failed.
+fn alone(program: &Program, first: &Ran) -> Tally {
+    say(&format!(
+        "\n   {}: what failed, before it runs once more, alone\n{}",
+        program.package(),
+        first.text
+    ));
+    let second = run(program).tally;
+    Tally { unstable: if second.failed == 0 { first.tally.failed } else { 0 }, ..second }
+}
+
+/// What a program printed, and what that comes to.
+struct Ran {
+    text: String,
+    tally: Tally,
+}
+
 /// Runs one, and prints what it printed when it has ended: several at a time would be unreadable.
-fn run(program: &Program) -> Tally {
+fn run(program: &Program) -> Ran {
     let ran = program.command().stdin(Stdio::null()).output();
     let (text, succeeded) = match ran {
         Ok(ran) => {
@@ -79,8 +100,9 @@ fn run(program: &Program) -> Tally {
         }
         Err(error) => (format!("error: failed to start: {error}"), false),
     };
-    say(&format!("\n   {}: {}\n{}", program.package(), program.target, text.trim()));
-    of_output(text.lines(), succeeded)
+    let text = text.trim().to_owned();
+    say(&format!("\n   {}: {}\n{text}", program.package(), program.target));
+    Ran { tally: of_output(text.lines(), succeeded), text }
 }
 
 /// The program of a crate's `tests/it`.

@@ -13,16 +13,26 @@ pub struct Tally {
     pub passed: usize,
     /// Tests that failed.
     pub failed: usize,
+    /// Tests among those that passed which had failed before, when others ran beside them.
+    pub unstable: usize,
 }
 
 impl Tally {
     /// A step that is one test.
-    pub const ONE: Self = Self { passed: 1, failed: 0 };
+    pub const ONE: Self = Self { passed: 1, failed: 0, unstable: 0 };
+    /// One that failed.
+    pub const FAILED: Self = Self { passed: 0, failed: 1, unstable: 0 };
+
+    /// What came of a step that is one test.
+    pub fn one(passed: bool) -> Self {
+        if passed { Self::ONE } else { Self::FAILED }
+    }
 
     /// Adds what came of another.
     pub fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
+        self.unstable += other.unstable;
     }
 
     /// A program that failed has a failure: it did not compile, or a test ended the whole of it.
@@ -94,9 +104,9 @@ impl Steps {
         let began = Instant::now();
         let tally = step().unwrap_or_else(|error| {
             say(&format!("error: {error:#}"));
-            Tally { passed: 0, failed: 1 }
+            Tally::FAILED
         });
-        if tally.failed > 0 {
+        if tally.failed + tally.unstable > 0 {
             self.failures.push(format!("-- {name}"));
             self.failures.extend(of_failures(&said()));
         }
@@ -124,8 +134,8 @@ impl Steps {
     ///
     /// Ends the program with status 1 when anything failed: that line is the last one.
     pub fn finish(self) {
-        let Tally { passed, failed } = self.tally();
-        if failed > 0 {
+        let Tally { passed, failed, unstable } = self.tally();
+        if failed + unstable > 0 {
             say("\n== what failed");
             self.failures.iter().for_each(|line| say(line));
         }
@@ -142,6 +152,11 @@ impl Steps {
                 }
                 Row::Skipped { name, why } => format!("{name:<52} skipped: {why}"),
             });
+        }
+        if unstable > 0 {
+            say(&format!(
+                "{unstable} of those that passed failed before, when others ran beside them"
+            ));
         }
         say(&format!("{passed} passed, {failed} failed"));
         if failed > 0 {
@@ -198,7 +213,7 @@ mod tests {
     #[test]
     fn results_are_counted_however_they_are_told() {
         let tally = |line| {
-            let Tally { passed, failed } = of_result_line(line);
+            let Tally { passed, failed, .. } = of_result_line(line);
             (passed, failed)
         };
         assert_eq!(

@@ -2,8 +2,8 @@
 
 use crate::{
     ansible::Ansible,
-    campaign, check, demo, deps, examples, matrix, programs,
-    run::{MUSL_ARM, cargo, execute, is_root, run_reading, say, target_dir, without_lab},
+    campaign, check, demo, deps, examples, fuzz, matrix, programs,
+    run::{MUSL, MUSL_ARM, cargo, execute, is_root, run_reading, say, target_dir, without_lab},
     scenarios, stage,
     steps::{Steps, Tally, counted},
 };
@@ -36,6 +36,12 @@ const STEPS: &[Step] = &[
         needs: Needs::Nothing,
         run: protocol_on_aarch64,
     },
+    Step {
+        name: "protocol of a module's own program",
+        needs: Needs::Nothing,
+        run: protocol_of_one,
+    },
+    Step { name: "the request decoder, fuzzed", needs: Needs::Nothing, run: fuzz::tally },
     Step { name: "transport (sshd, ansible-core)", needs: Needs::Nothing, run: matrix::transport },
     Step {
         name: "every ansible-core, and the tools of users",
@@ -126,9 +132,19 @@ fn protocol_on_aarch64() -> anyhow::Result<Tally> {
     let what = ["--workspace", "--bin", "quorate", "--example", "trouble", "--target", MUSL_ARM];
     execute(cargo(["build", "--quiet"]).args(what))?;
     let program = target_dir().join(MUSL_ARM).join("debug/quorate");
-    let under_qemu = format!("qemu-aarch64-static {}", program.display());
-    let mut protocol = programs::it_of("quorate")?;
-    counted(protocol.arg("protocol::").env("QUORATE_PROTOCOL_PROGRAM", under_qemu))
+    protocol(&format!("qemu-aarch64-static {}", program.display()))
+}
+
+/// The same tests with the program that goes to `library/`; the module is the one they name.
+fn protocol_of_one() -> anyhow::Result<Tally> {
+    let what = ["--workspace", "--bin", "haproxy_pool", "--example", "trouble", "--target", MUSL];
+    execute(cargo(["build", "--quiet"]).args(what))?;
+    protocol(&target_dir().join(MUSL).join("debug/haproxy_pool").display().to_string())
+}
+
+fn protocol(program: &str) -> anyhow::Result<Tally> {
+    let mut tests = programs::it_of("quorate")?;
+    counted(tests.arg("protocol::").env("QUORATE_PROTOCOL_PROGRAM", program))
 }
 
 /// The scenarios of molecule. Another one is another name here.
@@ -141,7 +157,7 @@ fn molecule() -> anyhow::Result<Tally> {
     for scenario in SCENARIOS {
         execute(&mut ansible.lab(&["up"]))?;
         let passed = run_reading(&mut ansible.molecule(scenario)?, |_| ())?;
-        tally.add(Tally { passed: usize::from(passed), failed: usize::from(!passed) });
+        tally.add(Tally::one(passed));
     }
     execute(&mut ansible.lab(&["down"]))?;
     Ok(tally)
