@@ -55,7 +55,7 @@ on cp2 "$join --control-plane --certificate-key $key --apiserver-advertise-addre
 step ready
 kubectl wait --for=condition=Ready node/cp2 --timeout=120s
 kubectl uncordon cp2
-until [ "$(on cp2 'curl -sk -o /dev/null -w %{http_code} https://127.0.0.1:6443/readyz' 2>/dev/null)" = 200 ]; do sleep 0.3; done
+until [ "$(kubectl --server https://198.18.0.12:6443 get --raw /readyz 2> /dev/null)" = ok ]; do sleep 0.3; done
 haproxy 'set server kube-apiserver/cp2 state ready'
 pve --request PUT "$vm/config" --data delete=unused0 > /dev/null
 step end

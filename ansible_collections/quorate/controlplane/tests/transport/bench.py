@@ -9,7 +9,6 @@ Prints one line of JSON: a list of {group, name, value, unit, against, against_v
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -33,16 +32,16 @@ PROGRAM = STAGE / 'ansible_collections/quorate/controlplane/bin/x86_64/quorate'
 CALLBACKS = Path(os.environ['QUORATE_CALLBACKS'])
 
 
-def kinds(snapshot):
-    """What is compared."""
-    args = {'state': 'verified', 'path': snapshot}
+def kinds(directory):
+    """What is compared: tasks that find nothing to do, and say so."""
+    args = {'state': 'listed', 'dest': directory}
     return {
-        'raw': {'ansible.builtin.raw': 'true', 'changed_when': False},
-        'ours': {'quorate.controlplane.etcd_snapshot': args, 'failed_when': False},
+        'raw': {'ansible.builtin.raw': 'true'},
+        'ours': {'quorate.controlplane.etcd_snapshot': args},
         'ping': {'ansible.builtin.ping': {}},
         'ping-put': {'ansible.builtin.ping': {}, 'vars': {'ansible_pipelining': False}},
         # The same program, found in the directory library/ beside the playbook.
-        'stock': {'etcd_snapshot': args, 'failed_when': False},
+        'stock': {'etcd_snapshot': args},
     }
 
 
@@ -74,9 +73,8 @@ class Counter:
 class Bench:
     def __init__(self, root, target):
         self.root, self.target = root, target
-        data = bytes(1024)
-        (root / 'snapshot').write_bytes(data + hashlib.sha256(data).digest())
-        self.kinds = kinds(str(root / 'snapshot'))
+        (root / 'snapshots').mkdir()
+        self.kinds = kinds(str(root / 'snapshots'))
         self.controller = Controller(root, target)
         (root / 'ansible_collections').rename(root / 'unused')
         (root / 'library').mkdir()
@@ -101,7 +99,7 @@ class Bench:
         steps.unlink(missing_ok=True)
         results, printed = self.controller.play(tasks, *args, user='root', hosts=hosts)
         wanted = len(tasks) * (HOSTS if hosts == 'ten' else 1)
-        assert len(results) == wanted and not any(r.get('unreachable') for r in results), printed
+        assert len(results) == wanted and not any(r.get('unreachable') or r.get('failed') for r in results), printed
         took = defaultdict(float)
         for line in steps.read_text().splitlines():
             step = json.loads(line)
@@ -164,7 +162,7 @@ def resident(root):
     Not what `wait4` says: that counts what the parent had when it forked.
     """
     request = root / 'request'
-    request.write_text(json.dumps({'_ansible_module_name': 'etcd_snapshot', 'state': 'verified', 'path': str(root / 'snapshot')}))
+    request.write_text(json.dumps({'_ansible_module_name': 'etcd_snapshot', 'state': 'listed', 'dest': str(root / 'snapshots')}))
     out, into = os.pipe()
     os.write(into, bytes(fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, 4096)))
     process = subprocess.Popen([PROGRAM, request], stdout=into)
