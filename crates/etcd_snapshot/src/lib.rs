@@ -14,6 +14,7 @@ pub mod args;
 pub mod beside;
 pub mod live;
 pub mod name;
+pub mod part;
 pub mod plan;
 pub mod refuse;
 pub mod state;

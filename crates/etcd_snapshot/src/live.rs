@@ -13,10 +13,10 @@ use tokio::time::timeout;
 use crate::args::{Endpoints, Goal, Present, Wanted};
 use crate::beside;
 use crate::name;
+use crate::part::Part;
 use crate::plan;
 use crate::state::{About, Checked, File, Observed, Step};
-use crate::store::{self, Part};
-use crate::trailer::Verifier;
+use crate::store;
 
 /// A stream that says nothing for so long is dead.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -222,7 +222,7 @@ async fn stream(present: &Present, member: &Connection, mut about: About) -> Res
     let name = name::of(cluster, taken_at);
     store::make(&present.dest)?;
     let mut part = Part::create(&present.dest, &name)?;
-    let (mut verifier, mut remaining) = (Verifier::default(), None);
+    let mut remaining = None;
     let mut stream = member.snapshot().await.context("begin")?;
     loop {
         let next = timeout(SILENCE, stream.message()).await;
@@ -230,15 +230,14 @@ async fn stream(present: &Present, member: &Connection, mut about: About) -> Res
             format!("read the stream: nothing came for {} s", SILENCE.as_secs())
         })?;
         let Some(message) = next.context("read the stream")? else { break };
-        verifier.update(message.blob());
-        part.write(message.blob()).await?;
         remaining = Some(message.remaining_bytes());
         ansible_module::waiting(&left(message.remaining_bytes()));
+        part.write(message).await?;
     }
     if let Some(left) = remaining.filter(|left| *left != 0) {
         bail!("read the stream: it ended {left} bytes early");
     }
-    let whole = verifier.finish().map_err(|why| anyhow::anyhow!("verify the stream: {why}"))?;
+    let whole = part.whole().await?;
     let after = same(member.status().await.context("ask it about itself")?, cluster, id)?;
     about.k3s_token_fingerprints = beside::k3s_tokens(member).await.context("look for k3s")?;
     (about.etcd_version, about.taken_at) = (before.version, name::show(taken_at));

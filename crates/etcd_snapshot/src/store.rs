@@ -4,22 +4,25 @@
 //! that another run can tell a file in the making from what a killed run left.
 
 use std::fs::{self, DirBuilder, File as StdFile, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 use etcd_cluster::MemberId;
 use nix::fcntl::{Flock, FlockArg};
 use nix::libc::O_NOFOLLOW;
-use tokio::io::{AsyncWriteExt, BufWriter};
 
 use crate::name::{self, ABOUT, PART};
 use crate::state::{About, File, Validity};
 use crate::trailer::Verifier;
 
-/// Bytes read or written at once.
+/// Bytes read at once.
 const PIECE: usize = 256 << 10;
+/// Pieces on their way between the thread that reads and the one that hashes.
+const AHEAD: usize = 3;
 
 /// Holds what lies in the directory.
 #[derive(Debug, Default)]
@@ -136,14 +139,9 @@ pub fn verify(path: &Path) -> Result<Option<File>> {
     if !about.is_file() {
         bail!("read {}: it is no regular file", path.display());
     }
-    let (mut verifier, mut piece) = (Verifier::default(), vec![0; PIECE]);
-    loop {
-        let read = file.read(&mut piece).with_context(|| format!("read {}", path.display()))?;
-        if read == 0 {
-            break;
-        }
-        verifier.update(piece.get(..read).unwrap_or_default());
-    }
+    let mut verifier = Verifier::default();
+    pieces(&mut file, |piece| verifier.update(piece))
+        .with_context(|| format!("read {}", path.display()))?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let taken_at = name::read(&name).map(|(_, taken_at)| taken_at).unwrap_or_default();
     let found = match verifier.finish() {
@@ -167,6 +165,33 @@ pub fn verify(path: &Path) -> Result<Option<File>> {
         },
     };
     Ok(Some(found))
+}
+
+/// Reads a file to its end, on a thread that is a few pieces ahead: reading and hashing take about as long.
+fn pieces(file: &mut StdFile, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+    let ((full, filled), (empty, emptied)) = (mpsc::channel(), mpsc::channel());
+    for _ in 0..AHEAD {
+        _ = empty.send(vec![0; PIECE]);
+    }
+    thread::scope(|scope| {
+        let reader = scope.spawn(move || {
+            while let Ok(mut piece) = emptied.recv() {
+                piece.resize(PIECE, 0);
+                let read = file.read(&mut piece)?;
+                piece.truncate(read);
+                if read == 0 || full.send(piece).is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        for piece in filled {
+            take(&piece);
+            // there is no reader any more when the end was read
+            _ = empty.send(piece);
+        }
+        reader.join().unwrap_or_else(|_| Err(io::Error::other("the reading thread ended early")))
+    })
 }
 
 /// What lies beside a file, if it can be read: nothing is decided by it.
@@ -202,105 +227,8 @@ pub fn make(dest: &Path) -> Result<()> {
     dest.parent().map_or(Ok(()), sync_dir)
 }
 
-fn sync_dir(dir: &Path) -> Result<()> {
+pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
     StdFile::open(dir)
         .and_then(|dir| dir.sync_all())
         .with_context(|| format!("sync {}", dir.display()))
-}
-
-/// A snapshot in the making. Dropped before it is whole, it is removed.
-pub struct Part {
-    dest: PathBuf,
-    name: String,
-    writer: BufWriter<tokio::fs::File>,
-    /// Says to other runs that this one is alive.
-    _lock: Flock<StdFile>,
-    finished: bool,
-}
-
-impl Part {
-    /// Begins a file of mode 0600 that was not there before, never through a link.
-    pub fn create(dest: &Path, name: &str) -> Result<Self> {
-        let path = dest.join(format!("{name}{PART}"));
-        let context = || format!("create {}", path.display());
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(0o600).custom_flags(O_NOFOLLOW);
-        let file = options.open(&path).with_context(context)?;
-        let mut shared = tokio::fs::File::from_std(file.try_clone().with_context(context)?);
-        // The disk is the bottleneck: more would only be memory.
-        shared.set_max_buf_size(PIECE);
-        let writer = BufWriter::with_capacity(PIECE, shared);
-        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
-            .map_err(|(_, error)| error)
-            .with_context(|| format!("lock {}", path.display()))?;
-        // Another run may have taken it for abandoned before it was locked.
-        if identity(&path).map(|(inode, ..)| inode) != lock.metadata().ok().map(|about| about.ino())
-        {
-            bail!("create {}: another run removed it", path.display());
-        }
-        Ok(Self {
-            dest: dest.to_owned(),
-            name: name.to_owned(),
-            writer,
-            _lock: lock,
-            finished: false,
-        })
-    }
-
-    /// Writes the next bytes.
-    pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.writer
-            .write_all(bytes)
-            .await
-            .with_context(|| format!("write {}", self.path().display()))
-    }
-
-    /// Gives the file its name: its bytes, and what is known about it, are on the disk before.
-    pub async fn finish(mut self, about: &About) -> Result<()> {
-        let path = self.path();
-        let context = || format!("write {}", path.display());
-        self.writer.flush().await.with_context(context)?;
-        self.writer.get_ref().sync_all().await.with_context(context)?;
-        let target = self.dest.join(&self.name);
-        if fs::symlink_metadata(&target).is_ok() {
-            bail!("write {}: it is there already", target.display());
-        }
-        self.write_about(about)?;
-        fs::rename(&path, &target)
-            .with_context(|| format!("rename {} to {}", path.display(), self.name))?;
-        self.finished = true;
-        sync_dir(&self.dest)
-    }
-
-    fn write_about(&self, about: &About) -> Result<()> {
-        let path = self.dest.join(format!("{}{ABOUT}", self.name));
-        let text = serde_json::to_string_pretty(about)
-            .context("write what is known about the snapshot")?
-            + "\n";
-        let write = || {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .custom_flags(O_NOFOLLOW)
-                .open(&path)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        };
-        write().with_context(|| format!("write {}", path.display()))
-    }
-
-    fn path(&self) -> PathBuf {
-        self.dest.join(format!("{}{PART}", self.name))
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        if !self.finished {
-            // Best effort: what stays is cleaned by the next run.
-            _ = fs::remove_file(self.dest.join(format!("{}{ABOUT}", self.name)));
-            _ = fs::remove_file(self.path());
-        }
-    }
 }

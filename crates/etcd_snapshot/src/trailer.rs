@@ -67,6 +67,13 @@ impl Verifier {
         let missing = (MAGIC_AT + MAGIC.len()).saturating_sub(self.head.len());
         self.head.extend(bytes.iter().take(missing));
         // Whatever is followed by 32 more bytes is content.
+        if let Some((content, tail)) = bytes.split_last_chunk::<TRAILER>() {
+            self.hash.update(&self.tail);
+            self.hash.update(content);
+            self.tail.clear();
+            self.tail.extend_from_slice(tail);
+            return;
+        }
         self.tail.extend_from_slice(bytes);
         let content = self.tail.len().saturating_sub(TRAILER);
         self.hash.update(self.tail.get(..content).unwrap_or_default());
