@@ -254,7 +254,7 @@ impl Cluster {
     /// One member is enough: etcd answers this through its log.
     async fn add_alarms(&mut self, reading: &mut Reading) {
         for url in linearizable_urls(reading) {
-            let alarms = async { self.connection(&url).await?.alarms().await };
+            let alarms = async { self.connection(&url).await?.alarms_when_led().await };
             if let Ok(alarms) = Box::pin(alarms).await {
                 reading.alarms = Some(alarms);
                 return;
