@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: speed and size, against the alternatives, both sides in one run.
 
+mod etcd;
 mod replacement;
 
 use crate::{
@@ -12,7 +13,7 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
-const GROUPS: [&str; 3] = ["size", "transport", "replacement"];
+const GROUPS: [&str; 4] = ["size", "transport", "etcd", "replacement"];
 /// Budgets of the multi-call program per architecture, in bytes: stripped, and as it travels.
 const STRIPPED: usize = 7_000_000;
 const GZIPPED: usize = 3_200_000;
@@ -33,6 +34,9 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
     }
     if groups.contains(&"transport") {
         rows.extend(transport(&staged)?);
+    }
+    if groups.contains(&"etcd") {
+        rows.extend(etcd::rows(&staged)?);
     }
     if groups.contains(&"replacement") {
         rows.extend(replacement::rows(staged)?);
