@@ -6,5 +6,6 @@
 mod cases;
 mod laws;
 mod live;
+mod orphans;
 mod quota;
 mod world;
