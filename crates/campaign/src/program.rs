@@ -28,6 +28,15 @@ pub enum Ended {
     Failed(String),
 }
 
+/// A run that has ended.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Run {
+    /// How.
+    pub ended: Ended,
+    /// After how long.
+    pub took: Duration,
+}
+
 /// Longer than the timeout that every call is given.
 const LONGEST: Duration = Duration::from_secs(100);
 
@@ -54,7 +63,13 @@ impl Call {
     }
 
     /// Runs it, and kills it after that time.
-    pub async fn run(&self, kill_after: Option<Duration>) -> anyhow::Result<Ended> {
+    pub async fn run(&self, kill_after: Option<Duration>) -> anyhow::Result<Run> {
+        let began = Instant::now();
+        let ended = self.ended(kill_after).await?;
+        Ok(Run { ended, took: began.elapsed() })
+    }
+
+    async fn ended(&self, kill_after: Option<Duration>) -> anyhow::Result<Ended> {
         let mut child = self.start()?;
         let began = Instant::now();
         let at_most = kill_after.unwrap_or(LONGEST);

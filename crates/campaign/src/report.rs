@@ -1,6 +1,12 @@
 //! What came of the rounds: lines, a table, and the file for machines.
 
-use crate::{arguments::Arguments, judge::Verdict, program::Ended, say, schedule::Round};
+use crate::{
+    arguments::Arguments,
+    judge::Verdict,
+    program::{Ended, Run},
+    say,
+    schedule::Round,
+};
 use anyhow::Context;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -17,8 +23,8 @@ const NAMED: usize = 5;
 pub struct Came {
     /// What was tried.
     pub round: Round,
-    /// How each run of our program ended.
-    pub runs: Vec<String>,
+    /// How each run of our program ended, and after how many milliseconds.
+    pub runs: Vec<(String, u128)>,
     /// Runs that were killed.
     pub interrupted: usize,
     /// Refusals by their codes: under a fault, a right answer.
@@ -64,8 +70,8 @@ impl Came {
     }
 
     /// Notes how a run ended.
-    pub fn ran(&mut self, ended: &Ended) {
-        self.runs.push(match ended {
+    pub fn ran(&mut self, run: &Run) {
+        let how = match &run.ended {
             Ended::Killed => {
                 self.interrupted += 1;
                 "killed".into()
@@ -79,7 +85,8 @@ impl Came {
                 self.failures += 1;
                 format!("failed: {text}")
             }
-        });
+        };
+        self.runs.push((how, run.took.as_millis()));
     }
 
     /// Notes acknowledged keys that are not there.
@@ -107,7 +114,10 @@ impl Came {
     /// For whoever watches.
     pub fn line(&self) -> String {
         let how = if self.passed() { "ok" } else { "FAILED" };
-        let words = self.runs.iter().map(|run| run.split(':').next().unwrap_or_default());
+        let words = self
+            .runs
+            .iter()
+            .map(|(how, ms)| format!("{} {ms} ms", how.split(':').next().unwrap_or_default()));
         let words = words.collect::<Vec<_>>().join(", ");
         let mut text = format!("{how} in {:.0} s: {}: {words}", self.seconds, self.round.title());
         for problem in &self.problems {
@@ -254,13 +264,18 @@ fn versions() -> BTreeMap<&'static str, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn good(number: u64) -> Came {
         let mut came = Came::of(&Round::of(1, number));
         (came.finished, came.serves, came.verdict) = (true, true, Some(Verdict::Linearizable));
-        came.ran(&Ended::Killed);
-        came.ran(&Ended::Refused("quorum".into(), "no".into()));
-        came.ran(&Ended::Done { changed: true, reply: Value::Null });
+        for ended in [
+            Ended::Killed,
+            Ended::Refused("quorum".into(), "no".into()),
+            Ended::Done { changed: true, reply: Value::Null },
+        ] {
+            came.ran(&Run { ended, took: Duration::from_secs(1) });
+        }
         came
     }
 

@@ -29,7 +29,7 @@ pub async fn play(
     for member in &mut cluster.members {
         member.kill();
     }
-    let survey = match call(cluster, arguments, json!({}))?.run(None).await? {
+    let survey = match call(cluster, arguments, json!({}))?.run(None).await?.ended {
         Ended::Done { reply, .. } => {
             reply.get("survey").cloned().context("no survey in the reply")?
         }
@@ -52,7 +52,7 @@ pub async fn play(
     cluster.all_serve(&[0]).await?;
     let third = recover.run(None).await?;
     came.ran(&third);
-    if !matches!(third, Ended::Done { changed: false, .. }) {
+    if !matches!(third.ended, Ended::Done { changed: false, .. }) {
         came.problems.push(format!("a restore after the last one was no quiet one: {third:?}"));
     }
     let listed = cluster.listed().await?;

@@ -115,7 +115,7 @@ async fn under_the_fault(
     };
     let (made, first) = tokio::join!(fault::strike(cluster, round, goal), run);
     let (made, first) = (made?, first?);
-    let killed = first == Ended::Killed;
+    let killed = first.ended == Ended::Killed;
     came.ran(&first);
     if let Some(made) = made {
         if killed {
@@ -130,14 +130,14 @@ async fn under_the_fault(
 pub async fn finish(call: &Call, came: &mut Came) -> anyhow::Result<serde_json::Value> {
     let until = Instant::now() + TO_FINISH;
     loop {
-        let ended = call.run(None).await?;
-        came.ran(&ended);
-        if let Ended::Done { reply, .. } = ended {
+        let run = call.run(None).await?;
+        came.ran(&run);
+        if let Ended::Done { reply, .. } = run.ended {
             came.finished = true;
             return Ok(reply);
         }
         if Instant::now() > until {
-            bail!("not done after {} s without a fault: {ended:?}", TO_FINISH.as_secs());
+            bail!("not done after {} s without a fault: {:?}", TO_FINISH.as_secs(), run.ended);
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
@@ -153,9 +153,9 @@ async fn reached(cluster: &Cluster, goal: &Goal, file: Option<&str>, came: &mut 
 async fn third(cluster: &Cluster, goal: &Goal, call: &Call, came: &mut Came) -> anyhow::Result<()> {
     for _ in 0..3 {
         let led = goal.operation != Operation::MoveLeader || leads(cluster, goal.target).await?;
-        let ended = call.run(None).await?;
-        came.ran(&ended);
-        match ended {
+        let run = call.run(None).await?;
+        came.ran(&run);
+        match run.ended {
             Ended::Done { changed: false, .. } => return Ok(()),
             Ended::Done { .. } if !led => {}
             other => {

@@ -46,12 +46,14 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// How long it takes where nothing goes wrong: evidence takes five seconds, what follows one or two.
+    /// How long it takes where nothing goes wrong. What removes or stops a member takes evidence first, which takes five seconds.
     fn span_ms(self) -> u64 {
         match self {
+            Self::MoveLeader => 500,
             Self::Snapshot | Self::Restore => 600,
+            Self::AddVoter => 1500,
             Self::Maintain => 12_000,
-            _ => 7500,
+            Self::RemoveFollower | Self::RemoveLeader | Self::RemoveDead => 6500,
         }
     }
 
@@ -261,11 +263,10 @@ impl Dice {
     /// When to kill the program: anywhere, and half of the times where its changes are made.
     fn moment(&mut self, operation: Operation) -> u64 {
         let anywhere = self.below(2) == 0;
-        match operation {
-            Operation::Snapshot | Operation::Restore => 5 + self.below(operation.span_ms()),
-            _ if anywhere => self.below(operation.span_ms()),
-            _ => 4950 + self.below(900),
+        if anywhere || operation.span_ms() < 5000 {
+            return 5 + self.below(operation.span_ms());
         }
+        4950 + self.below(900)
     }
 }
 
