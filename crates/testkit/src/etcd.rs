@@ -12,15 +12,15 @@ use nix::{
 use rcgen::{CertifiedIssuer, KeyPair};
 use std::{
     fs,
-    hash::{BuildHasher, RandomState},
-    net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 mod pki;
+mod process;
 pub use pki::Flaw;
+use process::{Running, free_net};
 
 /// How long a cluster may take to come up on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -28,7 +28,6 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// A cluster of real etcd processes.
 pub struct Etcd {
     dir: tempfile::TempDir,
-    program: PathBuf,
     issuer: CertifiedIssuer<'static, KeyPair>,
     members: Vec<Server>,
     net: [u8; 2],
@@ -42,14 +41,8 @@ pub struct Etcd {
 struct Server {
     name: String,
     host: String,
+    program: PathBuf,
     running: Option<Running>,
-}
-
-/// A process, and the one that ends it when this program is gone.
-struct Running {
-    etcd: Child,
-    /// Reads from a pipe that only this program holds open; then kills.
-    watchdog: Child,
 }
 
 impl Etcd {
@@ -66,7 +59,16 @@ impl Etcd {
     /// # Errors
     /// As [`Self::start`].
     pub async fn start_with(count: usize, args: &[&str]) -> anyhow::Result<Self> {
-        Self::begin(count, args, "https").await
+        Self::begin(vec![program()?; count], args, "https").await
+    }
+
+    /// Starts a member of each of these lines of etcd, such as `3.5`: a cluster in the middle of an upgrade where they differ.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_of(lines: &[&str]) -> anyhow::Result<Self> {
+        let programs = lines.iter().map(|line| artefacts::etcd_of(line));
+        Self::begin(programs.collect::<anyhow::Result<_>>()?, &[], "https").await
     }
 
     /// The same without TLS, as etcd is by default.
@@ -74,31 +76,27 @@ impl Etcd {
     /// # Errors
     /// As [`Self::start`].
     pub async fn start_plain(count: usize) -> anyhow::Result<Self> {
-        Self::begin(count, &[], "http").await
+        Self::begin(vec![program()?; count], &[], "http").await
     }
 
-    async fn begin(count: usize, args: &[&str], scheme: &'static str) -> anyhow::Result<Self> {
-        let program = artefacts::etcd().context("build the etcd that tests run against")?;
+    async fn begin(
+        programs: Vec<PathBuf>,
+        args: &[&str],
+        scheme: &'static str,
+    ) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
         let (issuer, args) =
             (pki::authority()?, args.iter().map(|arg| (*arg).to_owned()).collect());
-        let mut cluster = Self {
-            dir,
-            program,
-            issuer,
-            members: vec![],
-            net: free_net(),
-            args,
-            trusted: None,
-            scheme,
-        };
+        let mut cluster =
+            Self { dir, issuer, members: vec![], net: free_net(), args, trusted: None, scheme };
         fs::create_dir_all(cluster.pki())?;
         fs::write(cluster.ca_cert(), cluster.issuer.pem())?;
         cluster.issue("healthcheck-client", &[])?;
-        for _ in 0..count {
-            cluster.enlist()?;
+        let count = programs.len();
+        for program in programs {
+            cluster.enlist(program)?;
         }
-        let initial = cluster.initial(cluster.members.len());
+        let initial = cluster.initial(count);
         for index in 0..count {
             cluster.launch(index, &initial, "new")?;
         }
@@ -227,7 +225,7 @@ impl Etcd {
     /// # Errors
     /// When etcd refuses.
     pub async fn add_unstarted(&mut self, via: usize, learner: bool) -> anyhow::Result<usize> {
-        let index = self.enlist()?;
+        let index = self.enlist(program()?)?;
         let mut client = self.client(via).await?;
         let options = learner.then(|| MemberAddOptions::new().with_is_learner());
         let added = client.member_add([self.peer_url(index)], options).await;
@@ -303,12 +301,12 @@ impl Etcd {
         (0..count).map(one).collect::<Vec<_>>().join(",")
     }
 
-    fn enlist(&mut self) -> anyhow::Result<usize> {
+    fn enlist(&mut self, program: PathBuf) -> anyhow::Result<usize> {
         let index = self.members.len();
         let [a, b] = self.net;
         let (name, host) = (format!("cp{}", index + 1), format!("127.{a}.{b}.{}", index + 1));
         self.issue(&name, &[host.clone(), "localhost".to_owned()])?;
-        self.members.push(Server { name, host, running: None });
+        self.members.push(Server { name, host, program, running: None });
         Ok(index)
     }
 
@@ -318,7 +316,8 @@ impl Etcd {
         let name = self.name(index).to_owned();
         let ca = self.trusted.clone().unwrap_or_else(|| self.ca_cert());
         let log = fs::File::create(self.log(index))?;
-        let mut command = Command::new(&self.program);
+        let server = self.members.get(index).context("there is no such member")?;
+        let mut command = Command::new(&server.program);
         command.args([
             "--name",
             &name,
@@ -342,9 +341,9 @@ impl Etcd {
         command.args(&self.args);
         fs::create_dir_all(self.dir.path().join("var/lib"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let etcd = command.spawn().with_context(|| format!("start {}", self.program.display()))?;
+        let running = Running::start(&mut command)?;
         if let Some(server) = self.members.get_mut(index) {
-            server.running = Some(Running { watchdog: watchdog(etcd.id())?, etcd });
+            server.running = Some(running);
         }
         Ok(())
     }
@@ -369,31 +368,7 @@ impl Etcd {
     }
 }
 
-impl Drop for Running {
-    /// The watchdog goes first: later the process id could be somebody else's.
-    fn drop(&mut self) {
-        for child in [&mut self.watchdog, &mut self.etcd] {
-            _ = child.kill();
-            _ = child.wait();
-        }
-    }
-}
-
-/// Ends a process when this one is gone, however it ended: then nobody holds the other end of the pipe.
-fn watchdog(process: u32) -> anyhow::Result<Child> {
-    let mut command = Command::new("sh");
-    command.args(["-c", "read -r _; kill -KILL \"$1\"", "watchdog", &process.to_string()]);
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().context("start the watchdog of an etcd process (sh)")
-}
-
-/// Finds a network of 127.0.0.0/8 that nobody uses: members have the ports of etcd, and are told apart by address.
-fn free_net() -> [u8; 2] {
-    loop {
-        let [a, b, ..] = RandomState::new().hash_one(std::process::id()).to_le_bytes();
-        // 127.0 and 127.1 are other people's favourites
-        if a > 1 && TcpListener::bind((format!("127.{a}.{b}.1"), 2379)).is_ok() {
-            return [a, b];
-        }
-    }
+/// The etcd of a test that names none.
+fn program() -> anyhow::Result<PathBuf> {
+    artefacts::etcd().context("build the etcd that tests run against")
 }

@@ -8,4 +8,5 @@ mod degrees;
 mod diagnose;
 mod live;
 mod recorded;
+mod versions;
 mod world;

@@ -7,4 +7,5 @@ mod cases;
 mod laws;
 mod live;
 mod scenarios;
+mod versions;
 mod world;
