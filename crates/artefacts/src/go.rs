@@ -3,8 +3,8 @@
 use crate::cache::{self, Key};
 use crate::clock;
 use crate::{
-    CONTAINERD_VERSION, ETCD_3_5_VERSION, ETCD_3_7_VERSION, ETCD_VERSION, KUBERNETES_VERSION,
-    PORCUPINE_VERSION, RUNC_VERSION,
+    CONTAINERD_VERSION, ETCD_3_4_VERSION, ETCD_3_5_VERSION, ETCD_3_7_VERSION, ETCD_VERSION,
+    KUBERNETES_VERSION, PORCUPINE_VERSION, RUNC_VERSION,
 };
 use anyhow::{Context, bail};
 use std::fs;
@@ -49,6 +49,7 @@ macro_rules! module {
 }
 
 static ETCD_MODULE: Module = module!("etcd", ETCD_VERSION);
+static ETCD_3_4_MODULE: Module = module!("etcd-3.4", ETCD_3_4_VERSION);
 static ETCD_3_5_MODULE: Module = module!("etcd-3.5", ETCD_3_5_VERSION);
 static ETCD_3_7_MODULE: Module = module!("etcd-3.7", ETCD_3_7_VERSION);
 static LINEARIZABLE_MODULE: Module =
@@ -87,11 +88,11 @@ pub(crate) static ETCD: Program = etcd("etcd", "go.etcd.io/etcd/server/v3");
 pub(crate) static ETCDCTL: Program = etcd("etcdctl", "go.etcd.io/etcd/etcdctl/v3");
 pub(crate) static ETCDUTL: Program = etcd("etcdutl", "go.etcd.io/etcd/etcdutl/v3");
 
+pub(crate) static ETCD_3_4: Program = of("etcd", "go.etcd.io/etcd", &ETCD_3_4_MODULE);
 pub(crate) static ETCD_3_5: Program = of("etcd", ETCD.package, &ETCD_3_5_MODULE);
 pub(crate) static ETCDUTL_3_5: Program = of("etcdutl", ETCDUTL.package, &ETCD_3_5_MODULE);
 pub(crate) static ETCD_3_7: Program = of("etcd", ETCD.package, &ETCD_3_7_MODULE);
 pub(crate) static ETCDUTL_3_7: Program = of("etcdutl", ETCDUTL.package, &ETCD_3_7_MODULE);
-pub(crate) static ETCD_3_7_OTHER_CLOCK: Program = Program { other_clock: true, ..ETCD_3_7 };
 pub(crate) static ETCD_OTHER_CLOCK: Program = Program { other_clock: true, ..ETCD };
 pub(crate) static ETCD_3_5_OTHER_CLOCK: Program = Program { other_clock: true, ..ETCD_3_5 };
 

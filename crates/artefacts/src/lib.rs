@@ -26,6 +26,8 @@ use std::process::Command;
 pub const KUBERNETES_VERSION: &str = "v1.36.3";
 /// The version of etcd and its tools.
 pub const ETCD_VERSION: &str = "v3.6.16";
+/// The oldest etcd of all: a tag of that time is no version of a Go module, and its go.mod names the commit.
+pub const ETCD_3_4_VERSION: &str = "v3.4.13";
 /// The newest etcd of the line before.
 pub const ETCD_3_5_VERSION: &str = "v3.5.35";
 /// The newest etcd of the line after.
@@ -53,38 +55,44 @@ pub fn etcdutl() -> anyhow::Result<PathBuf> {
 }
 
 /// The lines of etcd that there are programs of.
-pub const ETCD_LINES: [&str; 3] = ["3.5", "3.6", "3.7"];
+pub const ETCD_LINES: [&str; 4] = ["3.4", "3.5", "3.6", "3.7"];
 
 /// Returns the version of etcd that stands for a line such as `3.5`; none: there is none of that line here.
 pub fn etcd_version_of(line: &str) -> Option<&'static str> {
-    etcd_programs(line).ok().map(|[etcd, ..]| etcd.version())
+    etcd_program(line).ok().map(go::Program::version)
 }
 
 /// Returns the etcd server of a line such as `3.5`, built if need be.
 pub fn etcd_of(line: &str) -> anyhow::Result<PathBuf> {
-    let [etcd, ..] = etcd_programs(line)?;
-    etcd.build()
+    etcd_program(line)?.build()
 }
 
-/// Returns `etcdutl` of a line.
+fn etcd_program(line: &str) -> anyhow::Result<&'static go::Program> {
+    match line {
+        "3.4" => Ok(&go::ETCD_3_4),
+        "3.5" => Ok(&go::ETCD_3_5),
+        "3.6" => Ok(&go::ETCD),
+        "3.7" => Ok(&go::ETCD_3_7),
+        other => bail!("there is no etcd {other:?} here; there are {}", ETCD_LINES.join(", ")),
+    }
+}
+
+/// Returns `etcdutl` of a line, which came with 3.5.
 pub fn etcdutl_of(line: &str) -> anyhow::Result<PathBuf> {
-    let [_, etcdutl, _] = etcd_programs(line)?;
-    etcdutl.build()
+    match line {
+        "3.5" => go::ETCDUTL_3_5.build(),
+        "3.6" => go::ETCDUTL.build(),
+        "3.7" => go::ETCDUTL_3_7.build(),
+        other => bail!("there is no etcdutl {other:?} here; there are 3.5, 3.6 and 3.7"),
+    }
 }
 
 /// Returns the etcd server of a line whose clock is ahead by as many seconds as `QUORATE_CLOCK_AHEAD` says.
 pub fn etcd_other_clock_of(line: &str) -> anyhow::Result<PathBuf> {
-    let [_, _, other] = etcd_programs(line)?;
-    other.build()
-}
-
-/// The server, `etcdutl`, and the server with a clock of its own.
-fn etcd_programs(line: &str) -> anyhow::Result<[&'static go::Program; 3]> {
     match line {
-        "3.5" => Ok([&go::ETCD_3_5, &go::ETCDUTL_3_5, &go::ETCD_3_5_OTHER_CLOCK]),
-        "3.6" => Ok([&go::ETCD, &go::ETCDUTL, &go::ETCD_OTHER_CLOCK]),
-        "3.7" => Ok([&go::ETCD_3_7, &go::ETCDUTL_3_7, &go::ETCD_3_7_OTHER_CLOCK]),
-        other => bail!("there is no etcd {other:?} here; there are {}", ETCD_LINES.join(", ")),
+        "3.5" => go::ETCD_3_5_OTHER_CLOCK.build(),
+        "3.6" => go::ETCD_OTHER_CLOCK.build(),
+        other => bail!("there is no etcd {other:?} with a clock of its own; there are 3.5 and 3.6"),
     }
 }
 
