@@ -134,6 +134,8 @@ pub fn close(lane: u8) {
     for number in HOSTS {
         let host = Host { lane, number };
         if Path::new("/run/netns").join(host.namespace()).exists() {
+            // by itself it would go with the namespace, but only after a while
+            _ = ip(&format!("link delete {}", host.port()));
             _ = ip(&format!("netns delete {}", host.namespace()));
             _ = run(Command::new("umount").arg("--lazy").arg(host.disk()));
         }
