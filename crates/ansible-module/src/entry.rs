@@ -15,6 +15,10 @@ use tokio::{
     sync::watch,
 };
 
+/// musl's own gives each larger block back to the kernel and asks for it again at once: a stream of messages spent more time in that than in its hash.
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 /// A module as the program that contains it sees it.
 #[derive(Clone, Copy)]
 pub struct Entry {
