@@ -52,6 +52,8 @@ pub struct Args {
     /// The systemd unit that runs the member, without kubeadm. When neither is there, the member is left stopped in the end.
     pub unit: Option<String>,
     /// Program of etcd, of the version that wrote the data. It runs once, reachable by nobody.
+    ///
+    /// With kubeadm it is only in the image: C(ctr --namespace k8s.io images mount <image> <directory>) shows it as C(<directory>/usr/local/bin/etcd).
     #[option(default = "etcd")]
     pub etcd: PathBuf,
     /// Restore this snapshot on this host, instead of its own data: where no survivor is left, or none that is whole. Members of the restored cluster have other ids.

@@ -19,7 +19,7 @@ const START: &str = "campaign-start";
 const MANY: usize = 200;
 const USAGE: &str = "campaigns:
   kill [<task numbers, as in 3,7,12>]  kill -9 of ansible-playbook at every task boundary in turn, each time run again
-  scenarios [<part of a name>]         the named scenarios: refusals, interruptions, two controllers, a foreign cluster
+  scenarios [<part of a name>]         the named scenarios: refusals, interruptions, two controllers, a foreign cluster, a lost quorum
   etcd [--seconds <n>] [--seed <n>] [--first <round>] [--rounds <n>]
                                        faults around every operation on etcd, on real members; no lab
 With --dev the development build.";

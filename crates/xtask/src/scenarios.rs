@@ -2,6 +2,7 @@
 
 mod foreign;
 mod interrupted;
+mod quorum_lost;
 mod refused;
 mod two_controllers;
 
@@ -20,7 +21,7 @@ struct Scenario {
     run: fn(&Ansible) -> anyhow::Result<()>,
 }
 
-const SCENARIOS: [Scenario; 5] = [
+const SCENARIOS: [Scenario; 6] = [
     Scenario { name: "refused: what would not be safe", run: refused::unsafe_calls },
     Scenario {
         name: "refused: the target is cut off, and so is the power switch",
@@ -38,6 +39,7 @@ const SCENARIOS: [Scenario; 5] = [
         name: "a foreign cluster: the data directory is emptied under its kubelet",
         run: foreign::run,
     },
+    Scenario { name: "quorum lost: two of three are powered off for good", run: quorum_lost::run },
 ];
 
 /// Those whose name has this part, over a lab that is up.

@@ -70,6 +70,7 @@ options:
   etcd:
     description:
       - "Program of etcd, of the version that wrote the data. It runs once, reachable by nobody."
+      - "With kubeadm it is only in the image: C(ctr --namespace k8s.io images mount <image> <directory>) shows it as C(<directory>/usr/local/bin/etcd)."
     type: "path"
     default: "etcd"
   etcdutl:
