@@ -6,6 +6,5 @@
 mod cases;
 mod laws;
 mod live;
-mod orphans;
 mod quota;
 mod world;

@@ -19,6 +19,7 @@ fn what_cannot_be_used_is_said_without_the_secrets() {
 
 #[test]
 fn an_unknown_option_is_named() {
-    let reply = Call::new(env!("CARGO_BIN_EXE_kubeadm_join"), &json!({"tokn": "x"})).run();
+    let args = json!({"tokn": "x", "token": "", "certificate_key": KEY, "api_endpoint": "198.18.0.10:6443", "ca_cert_hashes": [], "cluster_id": "1", "etcd_endpoints": []});
+    let reply = Call::new(env!("CARGO_BIN_EXE_kubeadm_join"), &args).run();
     assert!(reply.failed() && reply.msg().contains("tokn"), "{}", reply.json);
 }

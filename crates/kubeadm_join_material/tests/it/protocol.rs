@@ -19,6 +19,7 @@ fn what_cannot_be_used_is_said_without_the_secrets() {
 
 #[test]
 fn an_unknown_option_is_named() {
-    let reply = Call::new(env!("CARGO_BIN_EXE_kubeadm_join_material"), &json!({"tokn": "x"})).run();
+    let args = json!({"tokn": "x", "node": "cp2", "address": "198.18.0.12", "token": "", "certificate_key": KEY});
+    let reply = Call::new(env!("CARGO_BIN_EXE_kubeadm_join_material"), &args).run();
     assert!(reply.failed() && reply.msg().contains("tokn"), "{}", reply.json);
 }
