@@ -166,20 +166,29 @@ impl Cluster {
         lane::dir(self.lane)
     }
 
-    /// Who leads, as the first says that answers.
-    pub async fn leader(&self) -> anyhow::Result<usize> {
+    /// Asks one member after the other, again and again, until one tells.
+    async fn told<T>(
+        &self,
+        nobody: &'static str,
+        ask: impl AsyncFn(usize) -> Option<T>,
+    ) -> anyhow::Result<T> {
         let until = Instant::now() + PATIENCE;
         loop {
             for at in 0..self.members.len() {
-                if let Some(leader) = self.leader_by(at).await {
-                    return Ok(leader);
+                if let Some(told) = ask(at).await {
+                    return Ok(told);
                 }
             }
             if Instant::now() > until {
-                bail!("nobody leads");
+                bail!(nobody);
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Who leads, as the first says that answers.
+    pub async fn leader(&self) -> anyhow::Result<usize> {
+        self.told("nobody leads", async |at| self.leader_by(at).await).await
     }
 
     /// Who leads, as this one says.
@@ -194,18 +203,8 @@ impl Cluster {
 
     /// Who is listed, with a vote or without: a linearizable reading of one that answers.
     pub async fn listed(&self) -> anyhow::Result<Vec<(usize, bool)>> {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            for at in 0..self.members.len() {
-                if let Some(listed) = self.listed_by(at).await {
-                    return Ok(listed);
-                }
-            }
-            if Instant::now() > until {
-                bail!("nobody tells the member list by a linearizable read");
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        let nobody = "nobody tells the member list by a linearizable read";
+        self.told(nobody, async |at| self.listed_by(at).await).await
     }
 
     async fn listed_by(&self, at: usize) -> Option<Vec<(usize, bool)>> {

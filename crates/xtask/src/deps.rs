@@ -21,7 +21,6 @@ pub fn all(lab: bool) -> anyhow::Result<()> {
     go()?;
     python_env()?;
     cargo_deny()?;
-    cargo_fuzz()?;
     Ok(())
 }
 
@@ -143,7 +142,7 @@ pub fn cargo_deny() -> anyhow::Result<PathBuf> {
     cargo_tool("cargo-deny", CARGO_DENY)
 }
 
-/// The program `cargo-fuzz`.
+/// The program `cargo-fuzz`. Only one step asks for it: who wants the demo does not wait for it.
 pub fn cargo_fuzz() -> anyhow::Result<PathBuf> {
     cargo_tool("cargo-fuzz", CARGO_FUZZ)
 }

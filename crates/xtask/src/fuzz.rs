@@ -2,7 +2,7 @@
 
 use crate::{
     deps,
-    run::{command, execute, root, run_reading, target_dir},
+    run::{command, root, run_reading, target_dir},
     steps::Tally,
 };
 use std::fs;
@@ -17,8 +17,6 @@ pub fn tally() -> anyhow::Result<Tally> {
     let found = own.join("corpus");
     fs::create_dir_all(&found)?;
     // Without a sanitizer the stable compiler does; the decoder has no unsafe code that one could look into.
-    let mut build = command(deps::cargo_fuzz()?, ["fuzz", "build", "--sanitizer", "none"]);
-    execute(build.arg("--target-dir").arg(&own).arg("request"))?;
     let mut fuzz = command(deps::cargo_fuzz()?, ["fuzz", "run", "--sanitizer", "none"]);
     fuzz.arg("--target-dir").arg(&own).arg("request").arg(&found).arg("fuzz/corpus/request");
     fuzz.arg("--").arg(format!("-max_total_time={SECONDS}"));

@@ -129,22 +129,22 @@ impl Chosen {
 
 /// The protocol tests of the multi-call program, with the other architecture's program under an emulator.
 fn protocol_on_aarch64() -> anyhow::Result<Tally> {
-    let what = ["--workspace", "--bin", "quorate", "--example", "trouble", "--target", MUSL_ARM];
-    execute(cargo(["build", "--quiet"]).args(what))?;
-    let program = target_dir().join(MUSL_ARM).join("debug/quorate");
-    protocol(&format!("qemu-aarch64-static {}", program.display()))
+    protocol("quorate", MUSL_ARM, "qemu-aarch64-static ")
 }
 
 /// The same tests with the program that goes to `library/`; the module is the one they name.
 fn protocol_of_one() -> anyhow::Result<Tally> {
-    let what = ["--workspace", "--bin", "haproxy_pool", "--example", "trouble", "--target", MUSL];
-    execute(cargo(["build", "--quiet"]).args(what))?;
-    protocol(&target_dir().join(MUSL).join("debug/haproxy_pool").display().to_string())
+    protocol("haproxy_pool", MUSL, "")
 }
 
-fn protocol(program: &str) -> anyhow::Result<Tally> {
+/// The protocol tests with a program of that target, started behind these words.
+fn protocol(name: &str, target: &str, words: &str) -> anyhow::Result<Tally> {
+    let what = ["--workspace", "--bin", name, "--example", "trouble", "--target", target];
+    execute(cargo(["build", "--quiet"]).args(what))?;
+    let program = target_dir().join(target).join("debug").join(name);
     let mut tests = programs::it_of("quorate")?;
-    counted(tests.arg("protocol::").env("QUORATE_PROTOCOL_PROGRAM", program))
+    let line = format!("{words}{}", program.display());
+    counted(tests.arg("protocol::").env("QUORATE_PROTOCOL_PROGRAM", line))
 }
 
 /// The scenarios of molecule. Another one is another name here.
